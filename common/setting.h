@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The settings table: the only place that knows which settings exist, what they accept and where they apply.
+ * Configuration parser, protocol, `sockqctl set`, `help settings`, completion and man page are made from it; how a
+ * setting reaches a socket is in the qos room, keyed by id. Pure data and functions, any thread.
+ *
+ * To add a setting: one id here, one row in setting.c, one handler in daemon/qos/.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "address.h"
+#include "coding.h"
+#include "macro.h"
+
+enum setting_id {
+    SETTING_DSCP,
+    SETTING_PRIORITY,
+    SETTING_MARK,
+    SETTING_TTL,
+    SETTING_RECEIVE_BUFFER,
+    SETTING_SEND_BUFFER,
+    SETTING_IO_BUFFER,
+    SETTING_NODELAY,
+    SETTING_QUICKACK,
+    SETTING_KEEPALIVE,
+    SETTING_USER_TIMEOUT,
+    SETTING_IDLE_TIMEOUT,
+    SETTING_CONGESTION,
+    SETTING_PACING_RATE,
+    SETTING_NOTSENT_LOWAT,
+    SETTING_BUSY_POLL,
+    SETTING_COMPRESSION,
+    SETTING_DECOMPRESSION,
+    SETTING_MAX_CONNECTIONS,
+    SETTING_MAX_CONNECTIONS_PER_SOURCE,
+    SETTING_ALLOW,
+    SETTING_DENY,
+    SETTING_MAX,
+    SETTING_INVALID = -22,
+};
+
+enum setting_type {
+    SETTING_TYPE_DSCP,      /* number: 0-63 or DSCP_REFLECT */
+    SETTING_TYPE_TOS,       /* the same number, spelt as a byte */
+    SETTING_TYPE_INTEGER,   /* number */
+    SETTING_TYPE_SIZE,      /* number: bytes */
+    SETTING_TYPE_RATE,      /* number: bytes per second */
+    SETTING_TYPE_DURATION,  /* number: microseconds */
+    SETTING_TYPE_BOOL,      /* number: 0 or 1 */
+    SETTING_TYPE_KEEPALIVE, /* keepalive; idle_sec 0 is off */
+    SETTING_TYPE_NAME,      /* name: [a-z0-9_-], for congestion */
+    SETTING_TYPE_CODING,    /* coding */
+    SETTING_TYPE_CIDR_LIST, /* cidrs, never NULL in a value that is set */
+    SETTING_TYPE_MAX,
+};
+
+#define DSCP_REFLECT 64 /* dscp = "reflect": answer with the mark received */
+
+/* What a setting can be applied to. */
+enum {
+    CARRIER_LISTENING = 1 << 0, /* a listening TCP socket */
+    CARRIER_STREAM = 1 << 1,    /* an established TCP socket */
+    CARRIER_DATAGRAM = 1 << 2,  /* a UDP socket */
+    CARRIER_PACKET = 1 << 3,    /* each datagram sent, by control message */
+    CARRIER_DAEMON = 1 << 4,    /* the daemon itself: its buffers, timers, codecs, tables */
+};
+
+enum setting_live {
+    SETTING_LIVE,      /* acts on established flows */
+    SETTING_LIVE_SOME, /* acts on established flows within limits that the result names */
+    SETTING_NEW_FLOWS, /* holds for new flows */
+};
+
+union setting_value {
+    int64_t number;
+    struct {
+        uint32_t idle_sec, interval_sec, count;
+    } keepalive;
+    char name[16];
+    struct {
+        uint8_t id; /* enum coding */
+        int8_t level;
+    } coding;
+    struct cidr_list *cidrs; /* owned: one reference */
+};
+
+struct setting {
+    enum setting_id id;
+    const char *name;
+    const char *help; /* one line, no full stop */
+    enum setting_type type;
+    int64_t min, max;      /* range of number, in the base unit */
+    const char *syntax;    /* for help and man page: "0-7", "SIZE", "zlib[:1-9]" */
+    const char *zero_word; /* how the value 0 is spelt ("auto", "off", "unlimited"), or NULL */
+    const char *dflt;      /* canonical text or "inherit" */
+    unsigned carriers;
+    enum setting_live live;
+    bool may_inherit;            /* accepts "inherit": has a kernel or socket-unit value underneath */
+    bool restorable;             /* can be taken back without a capability */
+    const char *capability;      /* what a change may need ("CAP_NET_ADMIN"), or NULL */
+    const char *capability_when; /* when it needs it ("priority 7"), NULL: always */
+    bool alias;                  /* another spelling of `id`: accepted everywhere, shown only when asked for */
+};
+
+/* Rows in table order, aliases last; ends with NULL. */
+const struct setting *setting_row(size_t i);
+/* The canonical row of an id; never NULL for a valid id. */
+const struct setting *setting_by_id(enum setting_id id);
+/* By name, aliases included; NULL if there is none. */
+const struct setting *setting_find(const char *name);
+/* The nearest name, for "did you mean", or NULL. */
+const char *setting_suggest(const char *name);
+
+/* Parses one value. Returns 0; -EINVAL or -ERANGE with *ret_reason (owned by the caller, one clause without full stop,
+ * with a suggestion where there is one, e.g. "unknown DSCP name 'EFF', did you mean 'EF'?"); -ENOMEM.
+ * "inherit" is not a value: see settings_set_text(). The value owns what it points to: setting_value_done(). */
+int setting_parse(const struct setting *s, const char *text, union setting_value *ret, char **ret_reason) _must_check_;
+
+/* The canonical text of a value; parsing it gives the same value. Owned by the caller, NULL only when out of memory. */
+char *setting_format(const struct setting *s, const union setting_value *v) _must_check_;
+
+bool setting_value_equal(const struct setting *s, const union setting_value *a, const union setting_value *b);
+void setting_value_copy(const struct setting *s, union setting_value *dst, const union setting_value *src);
+void setting_value_done(const struct setting *s, union setting_value *v);
+
+/*
+ * A set of settings: what a profile, a listener, an overlay or a flow says. A key is absent, "inherit" or a value.
+ * Not shared between threads unless immutable.
+ */
+struct settings {
+    uint64_t set_mask;     /* bit per id: says something */
+    uint64_t inherit_mask; /* bit per id, subset of set_mask: says "inherit" */
+    union setting_value v[SETTING_MAX];
+};
+
+#define SETTING_BIT(id) (UINT64_C(1) << (id))
+
+static inline bool settings_has(const struct settings *s, enum setting_id id) {
+    return (s->set_mask & SETTING_BIT(id)) != 0;
+}
+static inline bool settings_inherits(const struct settings *s, enum setting_id id) {
+    return (s->inherit_mask & SETTING_BIT(id)) != 0;
+}
+
+/* Parses and stores "inherit" or a value; errors as setting_parse(). On error nothing is changed. */
+int settings_set_text(struct settings *s, const struct setting *row, const char *text, char **ret_reason) _must_check_;
+/* Canonical text of what is stored ("inherit" included), spelt as `row` spells it. NULL if absent or out of memory. */
+char *settings_get_text(const struct settings *s, const struct setting *row) _must_check_;
+/* Copies the keys of `mask` that `src` has; keys that it lacks stay. */
+void settings_merge(struct settings *dst, const struct settings *src, uint64_t mask);
+/* Forgets the keys of `mask`. */
+void settings_clear(struct settings *s, uint64_t mask);
+/* Bits of the keys in which the two differ (presence, inherit or value). */
+uint64_t settings_diff(const struct settings *a, const struct settings *b);
+void settings_done(struct settings *s);
+/* The table's defaults: every key present. */
+void settings_defaults(struct settings *ret);

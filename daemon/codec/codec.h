@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Compression behind one ops table, one file a codec. Streams (one coder a direction of a leg) and whole payloads
+ * (datagrams; one context a worker, reused). Does not log. A coder belongs to one thread.
+ *
+ * To add a codec: a name in common/coding.h, one file here, one row in codec.c.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "coding.h"
+#include "macro.h"
+
+/* How much of what went in must come out. */
+enum coder_flush {
+    CODER_MORE,   /* as the codec likes */
+    CODER_FLUSH,  /* everything so far can be decoded by the peer */
+    CODER_FINISH, /* and the trailer: the stream ends */
+};
+
+enum coder_result {
+    CODER_DONE,   /* all input taken; for FLUSH and FINISH: all output written */
+    CODER_OUTPUT, /* the output span is full: call again with more room (the input may be all taken already) */
+    CODER_END,    /* decoder: the stream's trailer was read and checked; what follows it is left in the input span */
+};
+
+/* Input and output; the calls move the positions. Memory is the caller's. */
+struct coder_io {
+    const uint8_t *in;
+    size_t in_size;
+    uint8_t *out;
+    size_t out_size;
+};
+
+struct coder; /* opaque: one direction of one stream */
+
+/* One format's functions. `state` is the codec's own. All return enum coder_result or negative errno:
+ * -EBADMSG corrupt input, -ENOMEM, -EINVAL. */
+struct codec_ops {
+    int (*encoder_new)(int level, void **ret_state);
+    int (*decoder_new)(void **ret_state);
+    int (*encode)(void *state, struct coder_io *io, enum coder_flush flush);
+    int (*decode)(void *state, struct coder_io *io);
+    /* Changes the level from the next payload on; 0 means stored blocks. Call it only after CODER_FLUSH returned
+     * CODER_DONE. May write to io->out. */
+    int (*set_level)(void *state, struct coder_io *io, int level);
+    int (*encoder_reset)(void *state, int level); /* for whole payloads: as new */
+    int (*decoder_reset)(void *state);
+    void *(*encoder_free)(void *state); /* accepts NULL, returns NULL */
+    void *(*decoder_free)(void *state);
+};
+
+/* NULL for CODING_OFF. */
+const struct codec_ops *codec_ops(enum coding id);
+
+/* Streams. Level: as coding_info() allows, 0 for stored blocks. */
+int encoder_new(enum coding id, int level, struct coder **ret) _must_check_;
+int decoder_new(enum coding id, struct coder **ret) _must_check_;
+int coder_encode(struct coder *c, struct coder_io *io, enum coder_flush flush) _must_check_;
+int coder_decode(struct coder *c, struct coder_io *io) _must_check_;
+int coder_set_level(struct coder *c, struct coder_io *io, int level) _must_check_;
+struct coder *coder_free(struct coder *c); /* accepts NULL, returns NULL */
+enum coding coder_id(const struct coder *c);
+int coder_level(const struct coder *c);
+/* Bytes of input taken and output written so far: what an error message names as the offset. */
+uint64_t coder_in_bytes(const struct coder *c);
+uint64_t coder_out_bytes(const struct coder *c);
+
+/* Whole payloads: contexts are made at first use and kept in `struct codec_pool`, one a worker. Zero-initialise. */
+struct codec_pool {
+    struct coder *encoder[CODING_MAX], *decoder[CODING_MAX];
+};
+/* Compresses `in` into out[out_size]. Returns the size, or -EMSGSIZE when it does not fit, -ENOMEM. */
+ssize_t codec_encode_whole(struct codec_pool *p, enum coding id, int level, const void *in, size_t in_size, void *out,
+                           size_t out_size) _must_check_;
+/* The inverse. -EBADMSG: corrupt, truncated, or bytes behind the trailer; -EMSGSIZE: more than out_size. */
+ssize_t codec_decode_whole(struct codec_pool *p, enum coding id, const void *in, size_t in_size, void *out,
+                           size_t out_size) _must_check_;
+void codec_pool_done(struct codec_pool *p);
+
+/* Upper bound of what one coder_encode() of in_size bytes with FLUSH or FINISH can write. */
+size_t codec_bound(enum coding id, size_t in_size);

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The files, read into one immutable, reference-counted struct config. Main thread. Does not log: faults are
+ * collected, and whoever asked tells them. sockqd.conf(5).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "address.h"
+#include "setting.h"
+
+#define CONFIG_FILE_DEFAULT "/etc/sockq/sockqd.conf"
+#define CONFIG_NAME_MAX 64 /* length of a profile's or listener's name */
+#define CONFIG_LISTENERS_MAX 256
+#define CONFIG_PROFILES_MAX 256
+#define CONFIG_LISTEN_MAX 64 /* entries of one `listen` list */
+#define CONFIG_FILE_BYTES_MAX (4 * 1024 * 1024)
+#define CONFIG_REPLY_MAX 4096
+
+/* Where something was said. `file` points into the config (or the fault list). */
+struct config_where {
+    const char *file;
+    unsigned line;
+};
+
+struct config_profile {
+    char *name;
+    struct settings settings;
+    struct config_where where;
+};
+
+/* One entry of `listen`. */
+struct config_listen {
+    char *text; /* canonical: "tcp:127.0.0.1:7000" */
+    int type;   /* SOCK_STREAM or SOCK_DGRAM */
+    struct address address;
+};
+
+struct config_listener {
+    char *name;
+    const struct config_profile *profile; /* NULL: none */
+    const char *target;                   /* one of config_schema.targets; static */
+    char *reply;          /* for `ack`; "Received" unless set. Its length is in reply_size (NUL bytes cannot occur) */
+    int64_t journal_rate; /* for `journal`: entries a second, default 100 */
+    int64_t journal_size; /* for `journal`: bytes of a payload kept, default 4K */
+    struct config_listen *listen;
+    size_t n_listen;
+    struct settings settings; /* own overrides */
+    struct config_where where;
+    struct config_where where_listen;
+};
+
+struct config_daemon {
+    unsigned workers;             /* 0: one a CPU */
+    uint64_t drain_timeout_usec;  /* default 10 s */
+    uint64_t stats_interval_usec; /* default 60 s, 0 ("off"): never */
+    int log_level;                /* syslog priority, default LOG_INFO */
+};
+
+struct config {
+    unsigned refs;
+    struct config_daemon daemon;
+    struct config_profile *profiles;
+    size_t n_profiles;
+    struct config_listener *listeners;
+    size_t n_listeners;
+    char **files; /* read, in order; NULL-terminated */
+};
+
+/* What an upper floor knows and the check needs. */
+struct config_schema {
+    const char *const *targets; /* names, NULL-terminated */
+};
+
+/* One thing that is wrong. Texts are one clause without full stop, with a suggestion where there is one. */
+struct config_fault {
+    char *file;
+    unsigned line; /* 0: the file as a whole */
+    char *key;     /* "listeners.orders.dscp"; NULL: the file as a whole */
+    char *text;
+};
+
+struct config_faults {
+    struct config_fault *items;
+    size_t n;
+};
+#define CONFIG_FAULTS_MAX 200 /* the last one then says that there were more */
+
+/* Reads `path`, then `path`.d/[all]*.conf in name order (strverscmp is not used: plain byte order). Groups merge key by key, arrays replace,
+ * the later file wins. A missing main file is a fault; a missing .d directory is not.
+ * 0; -EINVAL: at least one fault; -ENOMEM. Faults are appended. */
+int config_load(const char *path, const struct config_schema *schema, struct config **ret,
+                struct config_faults *faults) _must_check_;
+struct config *config_ref(struct config *c);
+struct config *config_unref(struct config *c); /* accepts NULL, returns NULL */
+
+/* NULL if there is none. */
+const struct config_profile *config_profile(const struct config *c, const char *name);
+const struct config_listener *config_listener(const struct config *c, const char *name);
+
+/* [A-Za-z][A-Za-z0-9_-]*, at most CONFIG_NAME_MAX. */
+bool config_name_valid(const char *name);
+
+/* Adds a fault; used by upper floors for what only they can find (a listener without sockets, a failed bind). */
+void config_faults_add(struct config_faults *f, const struct config_where *where, const char *key, const char *format,
+                       ...) _printf_(4, 5);
+/* "FILE:LINE: key: text", owned by the caller. */
+char *config_fault_format(const struct config_fault *f);
+void config_faults_done(struct config_faults *f);
