@@ -236,8 +236,10 @@ class Daemon:
             return [flow for part in session.stream("Flows", **selector) for flow in part["flows"]]
 
     def wait_flows(self, count, **selector):
-        return eventually(lambda: (lambda f: len(f) == count and (f or True))(self.flows(**selector)),
-                          lambda: f"{count} flows; there are {len(self.flows(**selector))}")
+        """Until there are so many."""
+        eventually(lambda: len(self.flows(**selector)) == count,
+                   lambda: f"{count} flows; there are {len(self.flows(**selector))}")
+        return self.flows(**selector)
 
     def stats(self, listener="orders"):
         return next(s for s in self.call("Stats")["listeners"] if s["listener"] == listener)
