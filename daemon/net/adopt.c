@@ -64,8 +64,8 @@ static int describe(struct endpoint *e, const char *name) {
     size = sizeof(e->cookie);
     if (getsockopt(e->socket.fd, SOL_SOCKET, SO_COOKIE, &e->cookie, &size) < 0)
         return -errno;
-    if (asprintf(&e->text, "%s:%s", e->socket.type == SOCK_STREAM ? "tcp" : "udp",
-                 address_format(&e->address, text)) < 0) {
+    if (asprintf(&e->text, "%s:%s", e->socket.type == SOCK_STREAM ? "tcp" : "udp", address_format(&e->address, text)) <
+        0) {
         e->text = NULL;
         return -ENOMEM;
     }

@@ -90,8 +90,7 @@ static int set_up(struct endpoint *e, const struct config_listen *l, const struc
     return 0;
 }
 
-int endpoint_bind(const struct config_listen *l, const struct settings *set, struct endpoint **ret,
-                  char **ret_reason) {
+int endpoint_bind(const struct config_listen *l, const struct settings *set, struct endpoint **ret, char **ret_reason) {
     struct endpoint *e = calloc(1, sizeof(*e));
     int r;
 

@@ -14,8 +14,8 @@ bool flow_selector_matches(const struct flow_selector *s, const struct flow *f) 
 
     if (s->listener && f->view->listener != s->listener)
         return false;
-    if (s->has_flow && (f->id.worker != s->flow.worker || f->id.slot != s->flow.slot ||
-                        f->id.generation != s->flow.generation))
+    if (s->has_flow &&
+        (f->id.worker != s->flow.worker || f->id.slot != s->flow.slot || f->id.generation != s->flow.generation))
         return false;
     if (!s->has_source)
         return true;
@@ -190,8 +190,7 @@ static int send_closing(struct net *n, struct closing template) {
     return 0;
 }
 
-int sweep_close(struct net *n, const struct flow_selector *selector, bool orderly, sweep_done_fn done,
-                void *userdata) {
+int sweep_close(struct net *n, const struct flow_selector *selector, bool orderly, sweep_done_fn done, void *userdata) {
     return send_closing(n, (struct closing){ .task.visit = close_flow,
                                              .selector = *selector,
                                              .orderly = orderly,
