@@ -220,6 +220,11 @@ static int compare_claims(const void *a, const void *b) {
     return r;
 }
 
+/* Port 0: each entry gets a port of its own. */
+static bool asks_for_any_port(const struct config_listen *l) {
+    return (l->address.sa.sa_family == AF_INET ? l->address.in.sin_port : l->address.in6.sin6_port) == 0;
+}
+
 static int tell_duplicate(struct load *l, const struct claim *first, const struct claim *second) {
     _cleanup_free_ char *key = NULL;
 
@@ -246,7 +251,8 @@ int check_duplicate_endpoints(struct load *l) {
         return -ENOMEM;
     for (size_t i = 0; i < c->n_listeners; i++)
         for (size_t k = 0; k < c->listeners[i].n_listen; k++)
-            claims[n++] = (struct claim){ &c->listeners[i], &c->listeners[i].listen[k] };
+            if (!asks_for_any_port(&c->listeners[i].listen[k]))
+                claims[n++] = (struct claim){ &c->listeners[i], &c->listeners[i].listen[k] };
 
     qsort(claims, n, sizeof(*claims), compare_claims);
     for (size_t i = 1; i < n; i++) {

@@ -125,6 +125,11 @@ static void test_duplicate_endpoints(void **state) {
                 "a.conf:1: listeners.a.listen: tcp:[::1]:1 is listed twice\n");
 }
 
+static void test_any_port_is_no_duplicate(void **state) {
+    assert_int_equal(good(state, "target = \"ack\"; listen = [ \"tcp:[::1]:0\", \"tcp:[::1]:0\" ];")->n_listen, 2);
+    assert_int_equal(good(state, "target = \"ack\"; listen = [ \"udp:[::1]:0\", \"tcp:127.0.0.1:0\" ];")->n_listen, 2);
+}
+
 static void test_unknown_keys(void **state) {
     bad(state, "target = \"ack\";\nlisten_ = [ ];\nkeep_alive = \"off\";\nxyz = 1;",
         "a.conf:3: listeners.l.listen_: unknown key, did you mean 'listen'?\n"
@@ -136,8 +141,15 @@ static void test_unknown_keys(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_target),       TEST(test_profile), TEST(test_keys_of_other_targets), TEST(test_reply),
-        TEST(test_journal_keys), TEST(test_listen),  TEST(test_most_endpoints),        TEST(test_duplicate_endpoints),
+        TEST(test_target),
+        TEST(test_profile),
+        TEST(test_keys_of_other_targets),
+        TEST(test_reply),
+        TEST(test_journal_keys),
+        TEST(test_listen),
+        TEST(test_most_endpoints),
+        TEST(test_duplicate_endpoints),
+        TEST(test_any_port_is_no_duplicate),
         TEST(test_unknown_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
