@@ -201,6 +201,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.wire
 @pytest.mark.parametrize("version", ["v4", "v6"])
 def test_next_host_counts_the_marks(make_daemon, link, version):
     """Across a veth pair, as a router or the peer's own rules see them."""
