@@ -51,8 +51,7 @@ void error_configuration_invalid(struct call *call, const struct config_faults *
         const struct config_fault *f = &faults->items[i];
 
         list = build_add(list, json_pack("{s:o, s:I, s:o*, s:o}", "file", build_text(f->file), "line",
-                                         (json_int_t) f->line, "key", build_text(f->key), "text",
-                                         build_text(f->text)));
+                                         (json_int_t) f->line, "key", build_text(f->key), "text", build_text(f->text)));
     }
     call_error(call, ERROR("ConfigurationInvalid"), json_pack("{s:o}", "faults", list));
 }

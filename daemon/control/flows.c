@@ -81,8 +81,7 @@ static json_t *build_overrides(const struct effective *set) {
 
     for (size_t i = 0; (row = setting_row(i)); i++)
         if (!row->alias && set->origin[row->id] == ORIGIN_FLOW)
-            overrides =
-                    build_member(overrides, row->name, build_owned(settings_get_text(&set->settings, row)));
+            overrides = build_member(overrides, row->name, build_owned(settings_get_text(&set->settings, row)));
     return overrides;
 }
 
@@ -126,10 +125,9 @@ static json_t *build_flow(const struct flow_row *row) {
 static void on_rows(struct flow_row *rows, size_t n, struct listing_cursor next, bool more, void *userdata);
 
 static void sweep_on(struct flows_job *j) {
-    if (sweep_list(j->job.control->net, &j->selector, j->cursor, on_rows, j) >= 0) {
-        j->sweeping = true;
+    j->sweeping = true;
+    if (sweep_list(j->job.control->net, &j->selector, j->cursor, on_rows, j) >= 0)
         return;
-    }
     call_drop(j->job.call);
     job_end(&j->job);
 }

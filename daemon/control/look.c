@@ -74,9 +74,8 @@ static json_t *build_listeners(const struct control *c) {
 
         list = build_add(list, json_pack("{s:s, s:s, s:s*, s:s, s:o, s:o}", "name", l->name, "target",
                                          l->view->target->ops->name, "profile", profile_of(c, l), "state",
-                                         l->draining ? "draining" : "serving", "flows",
-                                         build_number(listener_flows(l)), "sockets",
-                                         build_sockets(l->endpoints, l->n_endpoints)));
+                                         l->draining ? "draining" : "serving", "flows", build_number(listener_flows(l)),
+                                         "sockets", build_sockets(l->endpoints, l->n_endpoints)));
     }
     return list;
 }
@@ -95,13 +94,14 @@ static json_t *build_features(const struct control *c) {
 void handle_status(struct call *call, _unused_ const void *parameters, void *userdata) {
     struct control *c = userdata;
     const struct config *config = change_config(c->change);
+    enum control_state state = c->state == CONTROL_SERVING && c->reloads > 0 ? CONTROL_RELOADING : c->state;
     struct event_counts events;
     json_t *status;
 
     event_counts(&events);
     status = json_pack("{s:s, s:i, s:o, s:o, s:s, s:o}", "version", SOCKQ_VERSION, "pid", (int) getpid(), "uptime_usec",
                        build_number(loop_clock_usec() - c->started_usec), "workers", build_number(c->net->n_workers),
-                       "state", state_names[c->state], "features", build_features(c));
+                       "state", state_names[state], "features", build_features(c));
     status = build_member(status, "files", build_texts((const char *const *) config->files));
     status = build_member(status, "log_level", json_string(event_level_name(event_level())));
     status = build_member(status, "runtime_changes", build_number(change_runtime_values(c->change)));
@@ -284,7 +284,8 @@ void handle_stats(struct call *call, const void *parameters, void *userdata) {
         return;
     }
     (void) clock_gettime(CLOCK_REALTIME, &now);
-    call_reply(call, json_pack("{s:o, s:o}", "time_usec",
-                               build_number((uint64_t) now.tv_sec * USEC_PER_SEC + (uint64_t) now.tv_nsec / NSEC_PER_USEC),
-                               "listeners", list));
+    call_reply(call,
+               json_pack("{s:o, s:o}", "time_usec",
+                         build_number((uint64_t) now.tv_sec * USEC_PER_SEC + (uint64_t) now.tv_nsec / NSEC_PER_USEC),
+                         "listeners", list));
 }

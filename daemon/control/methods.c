@@ -29,8 +29,7 @@ static void refuse_access(struct call *call, const struct method *method) {
 
     (void) snprintf(uid, sizeof(uid), "%u", peer->uid);
     (void) snprintf(pid, sizeof(pid), "%d", peer->pid);
-    event_log(EVENT_ACCESS_DENIED,
-              EVENT_FIELDS({ FIELD_UID, uid }, { FIELD_PID, pid }, { FIELD_METHOD, method->name }),
+    event_log(EVENT_ACCESS_DENIED, EVENT_FIELDS({ FIELD_UID, uid }, { FIELD_PID, pid }, { FIELD_METHOD, method->name }),
               "Denied %s to uid %s, pid %s: needs %s", method->name, uid, pid,
               method->access == ACCESS_CHANGE ? "root or group " ACCESS_GROUP_ADMIN
                                               : "root, group " ACCESS_GROUP_ADMIN " or group " ACCESS_GROUP_LOOK);

@@ -4,8 +4,9 @@
 #include "errors.h"
 
 void job_begin(struct job *job, struct control *control, struct call *call, void (*free_job)(struct job *job)) {
-    *job = (struct job){ .next = control->jobs, .link = &control->jobs, .control = control, .call = call,
-                         .free = free_job };
+    *job = (struct job){
+        .next = control->jobs, .link = &control->jobs, .control = control, .call = call, .free = free_job
+    };
     if (job->next)
         job->next->link = &job->next;
     control->jobs = job;

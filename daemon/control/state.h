@@ -19,7 +19,6 @@ struct job {
 };
 
 struct control {
-    sd_event *event;
     struct net *net;
     struct change *change;
     struct server *server;
