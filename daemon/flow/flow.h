@@ -52,13 +52,18 @@ struct leg {
     uint64_t rx_payload_bytes, tx_payload_bytes; /* decompressed */
 };
 
+struct worker;
 struct listener_view;
 struct endpoint;
 
 struct flow {
     struct flow_id id;
     enum flow_state state;
-    bool v4_mapped, decode_pending, ready;
+    struct worker *worker; /* owner */
+    bool v4_mapped;
+    bool peer_done;      /* the peer has sent all it will */
+    bool decode_pending; /* the decoder has more to say than the output took */
+    bool ready;          /* on the worker's ready list */
     uint8_t received_tos;
     uint8_t received_label;           /* enum qos_mark_label */
     enum coding encode_id, decode_id; /* formats fixed for the flow; encode_id may change until the first byte */

@@ -31,8 +31,8 @@ struct target_ops {
     int (*start)(const struct config_listener *conf, void **ret);
     /* Any thread, when the last flow that uses it went. */
     void (*stop)(void *state);
-    /* Worker. Handles one payload; *ret_reply (empty beforehand) is what goes back: it may point into the payload or the
-     * state, and is used before the next call. Must not block. */
+    /* Worker. Handles one payload; *ret_reply (data NULL beforehand: no reply) is what goes back. It must stay valid as
+     * long as the payload does: it points into the payload, the state, or static memory. Must not block. */
     void (*payload)(void *state, struct stats *stats, const struct payload *payload, struct span *ret_reply);
 };
 

@@ -25,6 +25,9 @@ enum scratch {
     SCRATCH_MAX,
 };
 
+struct datagram_batch;
+struct datagram_queue;
+
 /* An endpoint as one worker serves it. */
 struct endpoint_source {
     struct endpoint_source *next;
@@ -41,7 +44,6 @@ struct endpoint_source {
 struct worker {
     unsigned index;
     struct net *net;
-    struct mailbox *main_mailbox;
     struct loop loop;
     pthread_t thread;
     bool started;
@@ -60,7 +62,7 @@ struct worker {
     struct datagram_batch *batch;
 };
 
-int worker_init(struct worker *w, unsigned index, struct mailbox *main_mailbox) _must_check_;
+int worker_init(struct worker *w, unsigned index, struct net *net) _must_check_;
 int worker_start(struct worker *w) _must_check_;
 /* Ends the thread: flows are closed at once. Main thread. */
 void worker_stop(struct worker *w);
@@ -72,6 +74,13 @@ void *worker_scratch(struct worker *w, enum scratch which, size_t size) _must_ch
 static inline struct stats *worker_stats(struct worker *w, const struct listener_view *view) {
     return &view->listener->stats[w->index];
 }
+
+/* Runs the flow again next turn, whether or not its socket signals. */
+void worker_ready(struct worker *w, struct flow *f);
+/* The flow is ending: takes it off the ready list. */
+void worker_forget_ready(struct worker *w, struct flow *f);
+/* Gives a flow's place at a listener back and wakes the workers that wait for one. */
+void worker_leave(struct worker *w, struct listener *l);
 
 /* On the worker's thread: serves an endpoint (view NULL: reset what connects), or stops serving it. */
 int worker_add_endpoint(struct worker *w, struct endpoint *e, struct listener_view *view) _must_check_;
