@@ -7,7 +7,7 @@
 #include <systemd/sd-event.h>
 
 #include "change.h"
-#include "limits.h"
+#include "session_limits.h"
 #include "net.h"
 #include "server.h"
 

@@ -9,7 +9,7 @@
 
 #include "access.h"
 #include "call.h"
-#include "limits.h"
+#include "session_limits.h"
 #include "macro.h"
 
 struct server;

@@ -187,7 +187,7 @@ static bool serve(struct session *s) {
             take(s, message);
             continue;
         }
-        if (s->reader.size > 0 && s->partial_usec == 0)
+        if (s->reader.size > s->reader.start && s->partial_usec == 0)
             s->partial_usec = now_usec(s);
         if (s->eof || receive(s) == 0)
             return false;
@@ -227,8 +227,7 @@ static void arm(struct session *s, bool again) {
     (void) sd_event_source_set_enabled(s->io, s->gone ? SD_EVENT_OFF : SD_EVENT_ON);
     (void) sd_event_source_set_time(s->timer, at);
     (void) sd_event_source_set_enabled(s->timer, at == UINT64_MAX ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
-    if (!s->call && s->reader.size == 0)
-        varlink_reader_trim(&s->reader);
+    varlink_reader_trim(&s->reader);
 }
 
 /* All that a session does; afterwards it may be freed. */

@@ -2,7 +2,7 @@
 /*
  * One client of the control socket: bytes in, calls out, one at a time and in order; answers in, bytes out. Main
  * thread, driven by sd-event. A slow or stuck client holds up nobody but itself: while its output waits above a mark,
- * or a call is under way, nothing more is read from it; the limits end what takes too long (limits.h).
+ * or a call is under way, nothing more is read from it; the limits end what takes too long (session_limits.h).
  *
  * A client that only shuts its sending side down gets the answers to what it sent. One that has left altogether is
  * read to the end, for the sake of its oneway calls; its other calls are dropped.
@@ -14,7 +14,7 @@
 
 #include "access.h"
 #include "call.h"
-#include "limits.h"
+#include "session_limits.h"
 #include "macro.h"
 
 struct session_ops {
