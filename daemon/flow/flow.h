@@ -38,7 +38,7 @@ enum flow_state {
 const char *flow_state_name(enum flow_state state);
 
 /* Compression of a leg: made at the first byte that needs it. */
-struct coding {
+struct leg_coding {
     struct coder *encoder, *decoder;
     bool member_ended; /* the decoder has read a trailer; the next byte begins a new member */
 };
@@ -68,11 +68,12 @@ struct flow {
     uint8_t received_label;           /* enum qos_mark_label */
     enum coding encode_id, decode_id; /* formats fixed for the flow; encode_id may change until the first byte */
     struct listener_view *view;       /* one reference */
+    struct endpoint *endpoint;        /* one reference: where it came in */
     struct address peer;
     uint64_t opened_usec, active_usec, payloads;
     struct timer timer;
     struct leg client;
-    struct coding coding;
+    struct leg_coding coding;
     struct flow *next; /* free list, or ready list */
 };
 

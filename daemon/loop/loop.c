@@ -122,3 +122,10 @@ void loop_run(struct loop *loop) {
             loop->on_turn(loop);
     }
 }
+
+void loop_drain(struct loop *loop) {
+    do {
+        mailbox_take(&loop->mailbox, loop->owner);
+        run_jobs(loop);
+    } while (loop->jobs);
+}

@@ -44,6 +44,9 @@ void loop_done(struct loop *loop);
 /* Runs until loop->stop. */
 void loop_run(struct loop *loop);
 
+/* After loop_run() has returned: handles messages and jobs until none is left, so that whoever waits for them gets an answer. */
+void loop_drain(struct loop *loop);
+
 int loop_add(struct loop *loop, struct loop_source *source, uint32_t events) _must_check_;
 /* No system call when nothing changes. Cannot fail for a watched fd. */
 void loop_modify(struct loop *loop, struct loop_source *source, uint32_t events);

@@ -25,8 +25,7 @@ static void reset(int fd) {
 static void rest(struct endpoint_source *from, int error) {
     struct worker *w = from->worker;
 
-    event_log(EVENT_ACCEPT_FAILED,
-              EVENT_FIELDS({ FIELD_LISTENER, from->view ? from->view->listener->name : NULL }),
+    event_log(EVENT_ACCEPT_FAILED, EVENT_FIELDS({ FIELD_LISTENER, from->view ? from->view->listener->name : NULL }),
               "%s: cannot accept on %s: %s; trying again in 100 ms, clients wait in the queue",
               from->view ? from->view->listener->name : "unclaimed socket", from->endpoint->text, strerror(-error));
     loop_remove(&w->loop, &from->source);
@@ -80,7 +79,7 @@ bool stream_permits(const struct settings *set, const uint8_t key[static 16]) {
     return allowed > denied;
 }
 
-static void refuse(struct endpoint_source *from, int fd, const struct address *peer, enum stat counter,
+static void refuse(struct endpoint_source *from, int fd, const struct address *peer, enum counter counter,
                    const char *why) {
     const char *name = from->view->listener->name;
     char text[ADDRESS_TEXT_MAX];

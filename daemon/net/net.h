@@ -22,13 +22,19 @@ struct net {
     size_t n_unclaimed;
     unsigned next_worker; /* for the next datagram endpoint */
     const struct target_ops *const *targets;
-    struct config_faults *refused; /* during adoption */
 };
 
 /* `targets` ends with NULL; n_workers 0: one a CPU. */
 int net_new(unsigned n_workers, const struct target_ops *const *targets, struct net **ret) _must_check_;
 struct net *net_free(struct net *n); /* stops workers, closes; accepts NULL, returns NULL */
 int net_start(struct net *n) _must_check_;
+
+/* Ends the worker threads, flows are closed at once; messages under way are handled. */
+void net_stop(struct net *n);
+/* Forgets a listener whose endpoints no worker serves any more. */
+void net_drop_listener(struct net *n, struct listener *l);
+/* Open flows of all listeners. */
+unsigned net_flows(const struct net *n);
 
 /* A serving listener by name, or NULL. */
 struct listener *net_listener(const struct net *n, const char *name);

@@ -16,7 +16,7 @@
 
 static const struct {
     const char *text;
-    enum stat counter;
+    enum counter counter;
 } ends[STREAM_END_MAX] = {
     [STREAM_END_DONE] = { "done", STAT_CLOSED },
     [STREAM_END_RESET] = { "reset by the peer", STAT_RESETS },
@@ -35,8 +35,8 @@ static void log_end(const struct flow *f, enum stream_end why, int error) {
               EVENT_FIELDS({ FIELD_LISTENER, f->view->listener->name }, { FIELD_FLOW, flow_id_format(f->id, id) },
                            { FIELD_PEER, address_format(&f->peer, peer) }, { FIELD_RESULT, ends[why].text }),
               "%s: flow %s from %s ended: %s%s%s, %llu bytes in, %llu out", f->view->listener->name, id, peer,
-              ends[why].text, error ? ": " : "", error ? strerror(-error) : "",
-              (unsigned long long) f->client.rx_bytes, (unsigned long long) f->client.tx_bytes);
+              ends[why].text, error ? ": " : "", error ? strerror(-error) : "", (unsigned long long) f->client.rx_bytes,
+              (unsigned long long) f->client.tx_bytes);
 }
 
 void stream_end(struct worker *w, struct flow *f, enum stream_end why, int error) {
@@ -83,8 +83,8 @@ static void fail_decoding(struct worker *w, struct flow *f, const char *what) {
     event_log(EVENT_DECODE_FAILED,
               EVENT_FIELDS({ FIELD_LISTENER, f->view->listener->name }, { FIELD_FLOW, flow_id_format(f->id, id) },
                            { FIELD_PEER, address_format(&f->peer, peer) }),
-              "%s: flow %s from %s: %s %s data at byte %llu; the flow is closed", f->view->listener->name, id, peer, what,
-              coding_info(f->decode_id)->name, offset);
+              "%s: flow %s from %s: %s %s data at byte %llu; the flow is closed", f->view->listener->name, id, peer,
+              what, coding_info(f->decode_id)->name, offset);
     f->decode_pending = false;
     f->client.in = pool_return(&w->pool, f->client.in);
 }
@@ -214,7 +214,8 @@ void stream_turn(struct worker *w, struct flow *f) {
 
     if (r == -EBADMSG) {
         fail_decoding(w, f, "corrupt");
-        f->state = MAX(f->state, FLOW_FINISHING);
+        if (f->state == FLOW_OPEN)
+            f->state = FLOW_FINISHING;
         r = turn(w, f);
     }
     if (r < 0)

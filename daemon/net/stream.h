@@ -13,16 +13,19 @@ void stream_accept(struct endpoint_source *from);
 /* Accepts and resets what connects to an endpoint that no listener claims. */
 void stream_refuse(struct endpoint_source *from);
 
+/* One turn: sends what waits, decodes what waits, receives once, answers. May end the flow. */
+void stream_turn(struct worker *w, struct flow *f);
+
 /* May a peer (its address_key()) come in, by allow and deny? Any thread. */
 bool stream_permits(const struct settings *set, const uint8_t key[static 16]);
 
 /* Why a flow ends at once. */
 enum stream_end {
-    STREAM_END_DONE,    /* both sides have finished */
-    STREAM_END_RESET,   /* the peer reset it */
-    STREAM_END_ERROR,   /* another socket error */
-    STREAM_END_IDLE,    /* idle_timeout */
-    STREAM_END_CLOSED,  /* somebody asked: sockqctl close, the end of the drain */
+    STREAM_END_DONE,   /* both sides have finished */
+    STREAM_END_RESET,  /* the peer reset it */
+    STREAM_END_ERROR,  /* another socket error */
+    STREAM_END_IDLE,   /* idle_timeout */
+    STREAM_END_CLOSED, /* somebody asked: sockqctl close, the end of the drain */
     STREAM_END_MAX,
 };
 /* Ends a flow now; `error` is a negative errno or 0. */

@@ -52,12 +52,9 @@ static void apply_admission(struct worker *w, struct flow *f, const union settin
 /* Settings without a row here need nothing done: the flow reads them when it needs them. */
 static void (*const handlers[SETTING_MAX])(struct worker *, struct flow *, const union setting_value *,
                                            struct qos_result *) = {
-    [SETTING_COMPRESSION] = apply_compression,
-    [SETTING_DECOMPRESSION] = apply_decompression,
-    [SETTING_MAX_CONNECTIONS] = apply_admission,
-    [SETTING_MAX_CONNECTIONS_PER_SOURCE] = apply_admission,
-    [SETTING_ALLOW] = apply_admission,
-    [SETTING_DENY] = apply_admission,
+    [SETTING_COMPRESSION] = apply_compression,   [SETTING_DECOMPRESSION] = apply_decompression,
+    [SETTING_MAX_CONNECTIONS] = apply_admission, [SETTING_MAX_CONNECTIONS_PER_SOURCE] = apply_admission,
+    [SETTING_ALLOW] = apply_admission,           [SETTING_DENY] = apply_admission,
 };
 
 void stream_apply(struct worker *w, struct flow *f, enum setting_id id, const struct settings *set,

@@ -9,9 +9,6 @@
 /* Opens an accepted and admitted socket as a flow; takes `fd` over on success. 0, -ENOMEM, -errno. */
 int stream_open(struct endpoint_source *from, int fd, const struct address *peer) _must_check_;
 
-/* One turn: sends what waits, decodes what waits, receives once, answers. May end the flow. */
-void stream_turn(struct worker *w, struct flow *f);
-
 /* Sends, or keeps what the socket does not take. 0, or the socket's error. */
 int stream_write(struct worker *w, struct flow *f, const void *data, size_t size) _must_check_;
 /* Sends what was kept. 0 (all gone or still waiting), or the socket's error. */

@@ -38,4 +38,7 @@ struct task {
  * struct, embedded in the caller's, must live until `done`; task_end() releases what it holds. */
 int task_send_all(struct task *task, struct net *net) _must_check_;
 int task_send_one(struct task *task, struct net *net, unsigned worker) _must_check_;
+/* task_send_all() in two halves: only the first can fail, the second sends. */
+int task_prepare(struct task *task, struct net *net) _must_check_;
+void task_launch(struct task *task, struct net *net);
 void task_end(struct task *task);

@@ -120,7 +120,6 @@ void worker_stop(struct worker *w) {
 }
 
 void worker_done(struct worker *w) {
-    mailbox_take(&w->loop.mailbox, w);
     flow_table_done(&w->flows);
     pool_done(&w->pool);
     codec_pool_done(&w->codecs);

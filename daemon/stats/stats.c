@@ -15,11 +15,11 @@ static const char *const helps[STAT_MAX] = {
 #undef X
 };
 
-const char *stat_name(enum stat id) {
+const char *stat_name(enum counter id) {
     return names[id];
 }
 
-const char *stat_help(enum stat id) {
+const char *stat_help(enum counter id) {
     return helps[id];
 }
 

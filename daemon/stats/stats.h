@@ -35,7 +35,7 @@
     X(KERNEL_DROPS, "kernel_drops", "datagrams that the kernel dropped at a full socket")                              \
     X(SUPPRESSED, "suppressed", "payloads that the journal target left out")
 
-enum stat {
+enum counter {
 #define X(id, name, help) STAT_##id,
     STATS(X)
 #undef X
@@ -59,7 +59,7 @@ struct stats_snapshot {
 static inline void stats_bump(_Atomic uint64_t *c, uint64_t n) {
     atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
 }
-static inline void stats_add(struct stats *s, enum stat id, uint64_t n) {
+static inline void stats_add(struct stats *s, enum counter id, uint64_t n) {
     stats_bump(&s->counter[id], n);
 }
 /* Counts a received TOS byte. */
@@ -68,8 +68,8 @@ static inline void stats_mark(struct stats *s, uint8_t tos) {
     stats_bump(&s->ecn[tos & 3], 1);
 }
 
-const char *stat_name(enum stat id);
-const char *stat_help(enum stat id);
+const char *stat_name(enum counter id);
+const char *stat_help(enum counter id);
 /* "not_ect", "ect1", "ect0", "ce" (RFC 3168). */
 const char *stat_ecn_name(unsigned ecn);
 
