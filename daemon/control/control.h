@@ -7,9 +7,9 @@
 #include <systemd/sd-event.h>
 
 #include "change.h"
-#include "session_limits.h"
 #include "net.h"
 #include "server.h"
+#include "session_limits.h"
 
 struct control;
 

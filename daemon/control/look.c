@@ -256,7 +256,7 @@ static json_t *build_stats(const struct listener *l) {
     struct stats_snapshot s;
 
     listener_stats(l, &s);
-    for (enum stat id = 0; id < STAT_MAX; id++)
+    for (enum counter id = 0; id < STAT_MAX; id++)
         counters = build_member(counters, stat_name(id), build_number(s.counter[id]));
     return json_pack("{s:s, s:o, s:o, s:o, s:o}", "listener", l->name, "flows", build_number(listener_flows(l)),
                      "counters", counters, "dscp_received", build_dscp_counts(&s), "ecn_received",

@@ -7,9 +7,9 @@
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
-#include "bind.h"
 #include "event.h"
 #include "session.h"
+#include "socket_path.h"
 
 #define ACCEPTS_PER_TURN 16
 #define PAUSE_USEC USEC_PER_SEC /* after a failed accept(), which would otherwise fail again at once */
@@ -19,7 +19,7 @@ struct server {
     sd_event *event;
     sd_event_source *io, *pause;
     struct server_config config;
-    struct bound bound;
+    struct socket_path bound;
     int fd; /* listens */
     struct session **sessions;
     size_t n_sessions;
@@ -189,13 +189,13 @@ int server_listen_fd(struct server *s, int fd) {
 }
 
 int server_listen_path(struct server *s, const char *path, bool make_directory) {
-    _cleanup_(bound_done) struct bound bound = { 0 };
+    _cleanup_(socket_path_done) struct socket_path bound = { 0 };
     _cleanup_close_ int fd = -EBADF;
     int r;
 
     if (s->io)
         return -EBUSY;
-    fd = bind_path(path, make_directory, &bound);
+    fd = socket_path_bind(path, make_directory, &bound);
     if (fd < 0)
         return fd;
     r = watch(s, fd);
@@ -216,7 +216,7 @@ struct server *server_free(struct server *s) {
     sd_event_source_disable_unref(s->io);
     sd_event_source_disable_unref(s->pause);
     close_fd(s->fd);
-    bound_done(&s->bound);
+    socket_path_done(&s->bound);
     sd_event_unref(s->event);
     free(s);
     return NULL;

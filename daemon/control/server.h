@@ -9,8 +9,8 @@
 
 #include "access.h"
 #include "call.h"
-#include "session_limits.h"
 #include "macro.h"
+#include "session_limits.h"
 
 struct server;
 

@@ -14,8 +14,8 @@
 
 #include "access.h"
 #include "call.h"
-#include "session_limits.h"
 #include "macro.h"
+#include "session_limits.h"
 
 struct session_ops {
     /* A call that passed the header check; from here on the handler owns it. */

@@ -7,8 +7,8 @@
 #include <systemd/sd-event.h>
 
 #include "call.h"
-#include "session_limits.h"
 #include "session.h"
+#include "session_limits.h"
 
 struct fixture {
     sd_event *event;

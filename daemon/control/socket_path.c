@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "bind.h"
+#include "socket_path.h"
 
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -59,9 +59,9 @@ static int bind_fresh(int fd, const struct sockaddr_un *address) {
     return bind(fd, (const struct sockaddr *) address, sizeof(*address)) < 0 ? -errno : 0;
 }
 
-int bind_path(const char *path, bool make_directory, struct bound *ret) {
+int socket_path_bind(const char *path, bool make_directory, struct socket_path *ret) {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    _cleanup_(bound_done) struct bound bound = { 0 };
+    _cleanup_(socket_path_done) struct socket_path bound = { 0 };
     _cleanup_close_ int fd = -EBADF;
     _cleanup_free_ char *copy = NULL;
     struct stat st;
@@ -86,7 +86,7 @@ int bind_path(const char *path, bool make_directory, struct bound *ret) {
         return r;
     if (lstat(path, &st) < 0)
         return -errno;
-    bound = (struct bound){ .path = TAKE_PTR(copy), .dev = st.st_dev, .ino = st.st_ino };
+    bound = (struct socket_path){ .path = TAKE_PTR(copy), .dev = st.st_dev, .ino = st.st_ino };
     /* Before listen(), so that nobody sees it with other rights. */
     if (chmod(path, 0666) < 0 || listen(fd, SOMAXCONN) < 0)
         return -errno;
@@ -95,7 +95,7 @@ int bind_path(const char *path, bool make_directory, struct bound *ret) {
     return TAKE_FD(fd);
 }
 
-void bound_done(struct bound *b) {
+void socket_path_done(struct socket_path *b) {
     struct stat st;
 
     if (b->path && lstat(b->path, &st) >= 0 && st.st_dev == b->dev && st.st_ino == b->ino)

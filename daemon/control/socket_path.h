@@ -10,7 +10,7 @@
 #include "macro.h"
 
 /* What was bound, so that only that is removed. */
-struct bound {
+struct socket_path {
     char *path; /* NULL: nothing */
     dev_t dev;
     ino_t ino;
@@ -19,6 +19,6 @@ struct bound {
 /* A listening, non-blocking Unix stream socket at `path`, mode 0666. With make_directory, a missing parent directory is
  * made, 0755. A socket on which nobody answers is replaced. Returns the fd, or: -EADDRINUSE somebody answers; -EEXIST
  * something else than a socket is there; -ENAMETOOLONG; -EINVAL an empty path; or another negative errno. */
-int bind_path(const char *path, bool make_directory, struct bound *ret) _must_check_;
+int socket_path_bind(const char *path, bool make_directory, struct socket_path *ret) _must_check_;
 /* Removes the path if it still is the socket that was bound. */
-void bound_done(struct bound *b);
+void socket_path_done(struct socket_path *b);
