@@ -2,6 +2,7 @@
 #include "mailbox.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <sys/eventfd.h>
 
@@ -52,4 +53,11 @@ unsigned mailbox_take(struct mailbox *m, void *owner) {
         list->handle(list, owner);
     }
     return n;
+}
+
+void mailbox_wait(struct mailbox *m, void *owner) {
+    struct pollfd pfd = { .fd = m->event_fd, .events = POLLIN };
+
+    (void) poll(&pfd, 1, -1);
+    mailbox_take(m, owner);
 }

@@ -27,3 +27,5 @@ void mailbox_done(struct mailbox *m);
 void mailbox_post(struct mailbox *m, struct message *message);
 /* Handles what waits now; what is posted meanwhile waits for the next call. Returns how many. */
 unsigned mailbox_take(struct mailbox *m, void *owner);
+/* Waits until something comes, and handles it. */
+void mailbox_wait(struct mailbox *m, void *owner);

@@ -22,6 +22,12 @@ void bytes_done(struct bytes *b) {
     *b = (struct bytes){ 0 };
 }
 
+void assert_bytes(const struct bytes *have, const struct bytes *want) {
+    assert_int_equal(have->size, want->size);
+    if (want->size > 0)
+        assert_memory_equal(have->data, want->data, want->size);
+}
+
 size_t random_below(size_t limit) {
     static uint64_t x = UINT64_C(0x9e3779b97f4a7c15);
 
@@ -161,4 +167,18 @@ int decode_spans(struct coder *c, const void *in, size_t in_size, size_t in_max,
         *ret_left = left;
         return r;
     }
+}
+
+struct coder *make_encoder(enum coding id, int level) {
+    struct coder *c = NULL;
+
+    assert_int_equal(encoder_new(id, level, &c), 0);
+    return c;
+}
+
+struct coder *make_decoder(enum coding id) {
+    struct coder *c = NULL;
+
+    assert_int_equal(decoder_new(id, &c), 0);
+    return c;
 }

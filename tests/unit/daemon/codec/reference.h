@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the codec tests compare with: samples of three kinds, and zlib called directly, in one go.
+ * What the codec tests share: samples of three kinds, zlib called directly and in one go to compare with, and our coders
+ * driven through spans of any size.
  */
 #pragma once
 
@@ -26,6 +27,7 @@ struct bytes {
 };
 void bytes_add(struct bytes *b, const void *data, size_t size);
 void bytes_done(struct bytes *b);
+void assert_bytes(const struct bytes *have, const struct bytes *want);
 #define _cleanup_bytes_ _cleanup_(bytes_done)
 
 /* A number below `limit`; the same sequence in every run. */
@@ -39,6 +41,8 @@ struct bytes reference_encode(enum coding id, int level, const void *in, size_t 
 /* Appends what can be decoded of `in`. Returns zlib's result of the last call. */
 int reference_decode(enum coding id, const void *in, size_t in_size, struct bytes *out);
 
+struct coder *make_encoder(enum coding id, int level);
+struct coder *make_decoder(enum coding id);
 /* Gives the coder all input in pieces of 1 to in_max bytes (0: in one piece), the last with `flush`, and output spans of
  * 1 to out_max bytes. Asserts that every result keeps the contract. */
 void encode_spans(struct coder *c, const void *in, size_t in_size, size_t in_max, size_t out_max,

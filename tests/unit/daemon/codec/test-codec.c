@@ -50,9 +50,7 @@ static void whole_round_trip(struct codec_pool *p, enum coding id, int level, co
     n = codec_encode_whole(p, id, level, plain->data, plain->size, packed, room);
     assert_true(n > 0);
     assert_int_equal(reference_decode(id, packed, (size_t) n, &reference), Z_STREAM_END);
-    assert_int_equal(reference.size, plain->size);
-    if (plain->size > 0)
-        assert_memory_equal(reference.data, plain->data, plain->size);
+    assert_bytes(&reference, plain);
 
     /* Room for the payload and not a byte more, on both sides. */
     assert_int_equal(codec_decode_whole(p, id, packed, (size_t) n, again, plain->size), plain->size);
@@ -62,7 +60,7 @@ static void whole_round_trip(struct codec_pool *p, enum coding id, int level, co
 }
 
 static void test_whole(void **state) {
-    static const size_t sizes[] = { 0, 1, 149, 1400, 9000, 65507, 1 << 20 };
+    static const size_t sizes[] = { 0, 1, 149, 1400, 9000, 65507, 300000 };
     struct codec_pool p = { 0 };
 
     for (size_t f = 0; f < ARRAY_SIZE(formats); f++)
@@ -155,13 +153,12 @@ static void test_whole_empty(void **state) {
 
 /* A small datagram that would become a megabyte is refused at the room's end. */
 static void test_whole_bomb(void **state) {
+    static const uint8_t zeros[1 << 20];
     struct codec_pool p = { 0 };
-    _cleanup_free_ uint8_t *zeros = calloc(1, 1 << 20);
     uint8_t out[1000];
 
-    assert_non_null(zeros);
     for (size_t f = 0; f < ARRAY_SIZE(formats); f++) {
-        _cleanup_bytes_ struct bytes packed = reference_encode(formats[f], 9, zeros, 1 << 20);
+        _cleanup_bytes_ struct bytes packed = reference_encode(formats[f], 9, zeros, sizeof(zeros));
 
         assert_int_equal(codec_decode_whole(&p, formats[f], packed.data, packed.size, out, sizeof(out)), -EMSGSIZE);
     }
