@@ -29,26 +29,25 @@ struct notation {
 };
 
 static const struct notation notations[SETTING_TYPE_MAX] = {
-    [SETTING_TYPE_INTEGER] = { unit_parse_integer, format_decimal, "a whole number", "10", NULL },
+    [SETTING_TYPE_INTEGER] = { unit_parse_integer, format_decimal, "a whole number", "5", NULL },
     [SETTING_TYPE_MARK] = { unit_parse_integer, format_hex, "a whole number", "42 or 0x2a", NULL },
-    [SETTING_TYPE_SIZE] = { unit_parse_size, unit_format_size, "a whole number of bytes", "64K or 1M", "B" },
-    [SETTING_TYPE_RATE] = { unit_parse_rate, unit_format_rate, "a whole number of bytes a second", "50Mbit or 6MBps",
-                            "bit" },
-    [SETTING_TYPE_DURATION] = { unit_parse_duration, unit_format_duration, "a whole number of microseconds",
-                                "200ms or 10s", "s" },
+    [SETTING_TYPE_SIZE] = { unit_parse_size, unit_format_size, "a whole number of bytes", "64K", "B" },
+    [SETTING_TYPE_RATE] = { unit_parse_rate, unit_format_rate, "a whole number of bytes a second", "50Mbit", "bit" },
+    [SETTING_TYPE_DURATION] = { unit_parse_duration, unit_format_duration, "a whole number of microseconds", "200ms",
+                                "s" },
 };
 
 static int refuse_spelling(const struct setting *s, const char *text, char **ret_reason) {
     const struct notation *n = &notations[s->type];
-    const char * or = s->zero_word ? " or " : "", *zero_word = s->zero_word ?: "";
+    const char *last = s->zero_word ? " or " : "", *zero_word = s->zero_word ?: "";
     char quoted[REASON_QUOTE_MAX];
     int64_t bare;
 
     reason_quote(text, quoted);
     if (n->unit && unit_parse_decimal(text, &bare) == 0)
-        return reason_set(ret_reason, -EINVAL, "%s has no unit, write for example %" PRId64 "%s%s%s", quoted, bare,
-                          n->unit, or, zero_word);
-    return reason_set(ret_reason, -EINVAL, "%s is not %s, write for example %s%s%s", quoted, n->noun, n->example, or,
+        return reason_set(ret_reason, -EINVAL, "%s has no unit, write for example %" PRId64 "%s%s%s%s%s", quoted, bare,
+                          n->unit, s->zero_word ? ", " : " or ", n->example, last, zero_word);
+    return reason_set(ret_reason, -EINVAL, "%s is not %s, write for example %s%s%s", quoted, n->noun, n->example, last,
                       zero_word);
 }
 

@@ -107,7 +107,7 @@ static int parse_coding(const struct setting *s, const char *text, union setting
     r = coding_parse(text, &id, &level);
     if (r < 0)
         return reason_set(ret_reason, r, "%s %s, write %s", reason_quote(text, quoted),
-                          r == -ERANGE ? "has a level that the format does not" : "is not a known format", s->syntax);
+                          r == -ERANGE ? "has an unknown level" : "is not a known format", s->syntax);
     ret->coding.id = (uint8_t) id;
     ret->coding.level = (int8_t) (has_level(s, id) ? level : 0);
     return 0;
