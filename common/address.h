@@ -52,6 +52,7 @@ struct cidr {
  * 0 or -EINVAL. */
 int cidr_parse(const char *text, struct cidr *ret) _must_check_;
 const char *cidr_format(const struct cidr *c, char buf[static ADDRESS_TEXT_MAX]);
+/* An IPv4 (v4-mapped) key is only in IPv4 prefixes: "::/0" is all of IPv6, not everybody. */
 bool cidr_contains(const struct cidr *c, const uint8_t key[static 16]);
 
 /* An immutable list, shared between threads by an atomic reference count. */

@@ -46,6 +46,7 @@ enum setting_type {
     SETTING_TYPE_DSCP,      /* number: 0-63 or DSCP_REFLECT */
     SETTING_TYPE_TOS,       /* the same number, spelt as a byte */
     SETTING_TYPE_INTEGER,   /* number */
+    SETTING_TYPE_MARK,      /* number, spelt in hexadecimal */
     SETTING_TYPE_SIZE,      /* number: bytes */
     SETTING_TYPE_RATE,      /* number: bytes per second */
     SETTING_TYPE_DURATION,  /* number: microseconds */
@@ -92,7 +93,8 @@ struct setting {
     const char *name;
     const char *help; /* one line, no full stop */
     enum setting_type type;
-    int64_t min, max;      /* range of number, in the base unit */
+    int64_t min, max;      /* range of number, in the base unit; the zero word lies outside it */
+    int64_t step;          /* number is a multiple of it, in the base unit; 0: any */
     const char *syntax;    /* for help and man page: "0-7", "SIZE", "zlib[:1-9]" */
     const char *zero_word; /* how the value 0 is spelt ("auto", "off", "unlimited"), or NULL */
     const char *dflt;      /* canonical text or "inherit" */

@@ -4,6 +4,7 @@
  * Pure functions, any thread. Parsers return 0, or -EINVAL (not understood), or -ERANGE (does not fit int64).
  *
  * The number part is a non-negative decimal, a fraction is allowed ("1.5M") if the result is whole.
+ * Units are spelt exactly as below: "Kbps" would leave bits or bytes to guess.
  * A number without a unit is refused, except 0: libconfig 1.5 truncates large bare integers silently.
  */
 #pragma once
@@ -13,6 +14,10 @@
 #include "macro.h"
 
 #define UNIT_TEXT_MAX 32 /* bytes a formatted unit needs, NUL included */
+
+/* A plain non-negative integer, no unit: decimal only, or decimal or 0x. */
+int unit_parse_decimal(const char *text, int64_t *ret) _must_check_;
+int unit_parse_integer(const char *text, int64_t *ret) _must_check_;
 
 /* Bytes: suffix B, K, M, G (powers of 1024; KiB, MiB, GiB are accepted too). */
 int unit_parse_size(const char *text, int64_t *ret_bytes) _must_check_;

@@ -17,16 +17,18 @@
 /* Collects bytes until a NUL. Zero-initialise; `limit_bytes` bounds one message. */
 struct varlink_reader {
     char *data;
-    size_t size, allocated, scanned;
+    size_t start, size, allocated, scanned; /* data[start..size) is pending, no NUL in it before `scanned` */
     size_t limit_bytes;
 };
 
 /* Room for at least one more read: a pointer and its size in *ret_size; commit with varlink_reader_fill().
- * NULL when out of memory. Never grows past limit_bytes + 4096. */
+ * Take all messages out with varlink_reader_next() first. Never grows past limit_bytes + 4096: NULL when out of memory,
+ * or when whole messages were left inside until it was full. */
 void *varlink_reader_space(struct varlink_reader *r, size_t *ret_size) _must_check_;
 void varlink_reader_fill(struct varlink_reader *r, size_t size);
 /* The next whole message. 1: *ret_message holds it (a JSON object, owned by the caller). 0: more bytes are needed.
- * -EMSGSIZE: over the limit. -EBADMSG: not JSON, not an object, too deep, duplicate keys, bad UTF-8. -ENOMEM. */
+ * -EMSGSIZE: over the limit. -EBADMSG: not JSON, not an object, too deep, duplicate keys, bad UTF-8. -ENOMEM.
+ * After an error the stream is out of step: close it. */
 int varlink_reader_next(struct varlink_reader *r, json_t **ret_message) _must_check_;
 /* Gives memory back when nothing is pending; call when a session turns idle. */
 void varlink_reader_trim(struct varlink_reader *r);

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+#include "setting.h"
+
+#include "reason.h"
+#include "setting-type.h"
+#include "suggest.h"
+
+#define KIB INT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+#define MSEC ((int64_t) USEC_PER_MSEC)
+#define SEC ((int64_t) USEC_PER_SEC)
+#define DAY (24 * 3600 * SEC)
+#define KBIT INT64_C(125)
+#define TBIT (1000000000 * KBIT)
+
+#define TCP (CARRIER_LISTENING | CARRIER_STREAM)
+#define TCP_UDP (TCP | CARRIER_DATAGRAM)
+
+enum {
+    ROW_TOS = SETTING_MAX, /* aliases follow the canonical rows */
+    ROW_MAX,
+};
+
+static const struct setting rows[ROW_MAX] = {
+    [SETTING_DSCP] = { .id = SETTING_DSCP,
+                       .name = "dscp",
+                       .help = "mark of outgoing packets, by name or number",
+                       .type = SETTING_TYPE_DSCP,
+                       .max = DSCP_REFLECT - 1,
+                       .syntax = "NAME|0-63|reflect",
+                       .dflt = "inherit",
+                       .carriers = TCP_UDP | CARRIER_PACKET,
+                       .may_inherit = true,
+                       .restorable = true },
+    [SETTING_PRIORITY] = { .id = SETTING_PRIORITY,
+                           .name = "priority",
+                           .help = "queueing priority inside this host (SO_PRIORITY)",
+                           .type = SETTING_TYPE_INTEGER,
+                           .max = 7,
+                           .syntax = "0-7",
+                           .dflt = "inherit",
+                           .carriers = TCP_UDP,
+                           .may_inherit = true,
+                           .restorable = true,
+                           .capability = "CAP_NET_ADMIN",
+                           .capability_when = "priority 7" },
+    [SETTING_MARK] = { .id = SETTING_MARK,
+                       .name = "mark",
+                       .help = "firewall mark for routing and filtering on this host (SO_MARK)",
+                       .type = SETTING_TYPE_MARK,
+                       .max = UINT32_MAX,
+                       .syntax = "0-0xffffffff",
+                       .dflt = "inherit",
+                       .carriers = TCP_UDP,
+                       .may_inherit = true,
+                       .capability = "CAP_NET_ADMIN" },
+    [SETTING_TTL] = { .id = SETTING_TTL,
+                      .name = "ttl",
+                      .help = "hops that outgoing packets may make",
+                      .type = SETTING_TYPE_INTEGER,
+                      .min = 1,
+                      .max = 255,
+                      .syntax = "1-255",
+                      .dflt = "inherit",
+                      .carriers = TCP_UDP,
+                      .may_inherit = true,
+                      .restorable = true },
+    [SETTING_RECEIVE_BUFFER] = { .id = SETTING_RECEIVE_BUFFER,
+                                 .name = "receive_buffer",
+                                 .help = "kernel receive buffer of the socket, auto lets the kernel tune it",
+                                 .type = SETTING_TYPE_SIZE,
+                                 .min = 2 * KIB,
+                                 .max = GIB,
+                                 .syntax = "SIZE|auto",
+                                 .zero_word = "auto",
+                                 .dflt = "inherit",
+                                 .carriers = TCP_UDP,
+                                 .live = SETTING_LIVE_SOME,
+                                 .may_inherit = true,
+                                 .restorable = true },
+    [SETTING_SEND_BUFFER] = { .id = SETTING_SEND_BUFFER,
+                              .name = "send_buffer",
+                              .help = "kernel send buffer of the socket, auto lets the kernel tune it",
+                              .type = SETTING_TYPE_SIZE,
+                              .min = 2 * KIB,
+                              .max = GIB,
+                              .syntax = "SIZE|auto",
+                              .zero_word = "auto",
+                              .dflt = "inherit",
+                              .carriers = TCP_UDP,
+                              .may_inherit = true,
+                              .restorable = true },
+    [SETTING_IO_BUFFER] = { .id = SETTING_IO_BUFFER,
+                            .name = "io_buffer",
+                            .help = "most bytes that one read or write of the daemon moves",
+                            .type = SETTING_TYPE_SIZE,
+                            .min = 4 * KIB,
+                            .max = MIB,
+                            .syntax = "SIZE",
+                            .dflt = "64K",
+                            .carriers = CARRIER_DAEMON,
+                            .restorable = true },
+    [SETTING_NODELAY] = { .id = SETTING_NODELAY,
+                          .name = "nodelay",
+                          .help = "send small segments at once (TCP_NODELAY)",
+                          .type = SETTING_TYPE_BOOL,
+                          .max = 1,
+                          .syntax = "true|false",
+                          .dflt = "true",
+                          .carriers = TCP,
+                          .may_inherit = true,
+                          .restorable = true },
+    [SETTING_QUICKACK] = { .id = SETTING_QUICKACK,
+                           .name = "quickack",
+                           .help = "acknowledge received segments without delay (TCP_QUICKACK)",
+                           .type = SETTING_TYPE_BOOL,
+                           .max = 1,
+                           .syntax = "true|false",
+                           .dflt = "inherit",
+                           .carriers = CARRIER_STREAM,
+                           .may_inherit = true,
+                           .restorable = true },
+    [SETTING_KEEPALIVE] = { .id = SETTING_KEEPALIVE,
+                            .name = "keepalive",
+                            .help = "probe silent peers: after IDLE, every INTERVAL, give up after COUNT",
+                            .type = SETTING_TYPE_KEEPALIVE,
+                            .syntax = "IDLE,INTERVAL,COUNT|off",
+                            .zero_word = "off",
+                            .dflt = "inherit",
+                            .carriers = TCP,
+                            .may_inherit = true,
+                            .restorable = true },
+    [SETTING_USER_TIMEOUT] = { .id = SETTING_USER_TIMEOUT,
+                               .name = "user_timeout",
+                               .help = "give up when sent data stays unacknowledged for so long (RFC 5482)",
+                               .type = SETTING_TYPE_DURATION,
+                               .min = MSEC,
+                               .max = DAY,
+                               .step = MSEC,
+                               .syntax = "DURATION|off",
+                               .zero_word = "off",
+                               .dflt = "inherit",
+                               .carriers = TCP,
+                               .may_inherit = true,
+                               .restorable = true },
+    [SETTING_IDLE_TIMEOUT] = { .id = SETTING_IDLE_TIMEOUT,
+                               .name = "idle_timeout",
+                               .help = "close a flow that moves no bytes for so long",
+                               .type = SETTING_TYPE_DURATION,
+                               .min = MSEC,
+                               .max = 7 * DAY,
+                               .step = MSEC,
+                               .syntax = "DURATION|off",
+                               .zero_word = "off",
+                               .dflt = "off",
+                               .carriers = CARRIER_DAEMON,
+                               .restorable = true },
+    [SETTING_CONGESTION] = { .id = SETTING_CONGESTION,
+                             .name = "congestion",
+                             .help = "congestion control algorithm, as the kernel names it",
+                             .type = SETTING_TYPE_NAME,
+                             .syntax = "NAME",
+                             .dflt = "inherit",
+                             .carriers = TCP,
+                             .may_inherit = true,
+                             .restorable = true,
+                             .capability = "CAP_NET_ADMIN",
+                             .capability_when = "the algorithm is not in net.ipv4.tcp_allowed_congestion_control" },
+    [SETTING_PACING_RATE] = { .id = SETTING_PACING_RATE,
+                              .name = "pacing_rate",
+                              .help = "most that one flow sends a second, evenly spaced (SO_MAX_PACING_RATE)",
+                              .type = SETTING_TYPE_RATE,
+                              .min = KBIT,
+                              .max = TBIT,
+                              .syntax = "RATE|unlimited",
+                              .zero_word = "unlimited",
+                              .dflt = "inherit",
+                              .carriers = TCP,
+                              .may_inherit = true,
+                              .restorable = true },
+    [SETTING_NOTSENT_LOWAT] = { .id = SETTING_NOTSENT_LOWAT,
+                                .name = "notsent_lowat",
+                                .help = "unsent bytes the kernel takes from the daemon (TCP_NOTSENT_LOWAT)",
+                                .type = SETTING_TYPE_SIZE,
+                                .min = 1,
+                                .max = GIB,
+                                .syntax = "SIZE|off",
+                                .zero_word = "off",
+                                .dflt = "inherit",
+                                .carriers = TCP,
+                                .may_inherit = true,
+                                .restorable = true },
+    [SETTING_BUSY_POLL] = { .id = SETTING_BUSY_POLL,
+                            .name = "busy_poll",
+                            .help = "spin on the device queue for so long before sleeping (SO_BUSY_POLL)",
+                            .type = SETTING_TYPE_DURATION,
+                            .min = 1,
+                            .max = SEC,
+                            .syntax = "DURATION|off",
+                            .zero_word = "off",
+                            .dflt = "inherit",
+                            .carriers = TCP_UDP,
+                            .may_inherit = true,
+                            .capability = "CAP_NET_ADMIN",
+                            .capability_when = "raising it above what the socket has (at first net.core.busy_read)" },
+    [SETTING_COMPRESSION] = { .id = SETTING_COMPRESSION,
+                              .name = "compression",
+                              .help = "compress what is sent, with a level",
+                              .type = SETTING_TYPE_CODING,
+                              .syntax = "off|zlib[:1-9]|gzip[:1-9]",
+                              .dflt = "off",
+                              .carriers = CARRIER_DAEMON,
+                              .live = SETTING_LIVE_SOME,
+                              .restorable = true },
+    [SETTING_DECOMPRESSION] = { .id = SETTING_DECOMPRESSION,
+                                .name = "decompression",
+                                .help = "decompress what is received, a level is accepted and means nothing",
+                                .type = SETTING_TYPE_CODING,
+                                .syntax = "off|zlib[:1-9]|gzip[:1-9]",
+                                .dflt = "off",
+                                .carriers = CARRIER_DAEMON,
+                                .live = SETTING_NEW_FLOWS,
+                                .restorable = true },
+    [SETTING_MAX_CONNECTIONS] = { .id = SETTING_MAX_CONNECTIONS,
+                                  .name = "max_connections",
+                                  .help = "connections of the listener at a time, further ones wait in the backlog",
+                                  .type = SETTING_TYPE_INTEGER,
+                                  .min = 1,
+                                  .max = 1000000,
+                                  .syntax = "1-1000000|unlimited",
+                                  .zero_word = "unlimited",
+                                  .dflt = "65536",
+                                  .carriers = CARRIER_DAEMON,
+                                  .live = SETTING_NEW_FLOWS,
+                                  .restorable = true },
+    [SETTING_MAX_CONNECTIONS_PER_SOURCE] = { .id = SETTING_MAX_CONNECTIONS_PER_SOURCE,
+                                             .name = "max_connections_per_source",
+                                             .help = "connections from one address at a time, further ones are reset",
+                                             .type = SETTING_TYPE_INTEGER,
+                                             .min = 1,
+                                             .max = 1000000,
+                                             .syntax = "1-1000000|unlimited",
+                                             .zero_word = "unlimited",
+                                             .dflt = "unlimited",
+                                             .carriers = CARRIER_DAEMON,
+                                             .live = SETTING_NEW_FLOWS,
+                                             .restorable = true },
+    [SETTING_ALLOW] = { .id = SETTING_ALLOW,
+                        .name = "allow",
+                        .help = "addresses that may connect, none lets everybody in",
+                        .type = SETTING_TYPE_CIDR_LIST,
+                        .syntax = "PREFIX[,PREFIX...]|none",
+                        .dflt = "none",
+                        .carriers = CARRIER_DAEMON,
+                        .live = SETTING_NEW_FLOWS,
+                        .restorable = true },
+    [SETTING_DENY] = { .id = SETTING_DENY,
+                       .name = "deny",
+                       .help = "addresses that may not connect, the longest prefix wins over allow",
+                       .type = SETTING_TYPE_CIDR_LIST,
+                       .syntax = "PREFIX[,PREFIX...]|none",
+                       .dflt = "none",
+                       .carriers = CARRIER_DAEMON,
+                       .live = SETTING_NEW_FLOWS,
+                       .restorable = true },
+    [ROW_TOS] = { .id = SETTING_DSCP,
+                  .name = "tos",
+                  .help = "dscp spelt as the TOS byte, without ECN bits",
+                  .type = SETTING_TYPE_TOS,
+                  .max = DSCP_REFLECT - 1,
+                  .syntax = "0x00-0xfc|0-252|reflect",
+                  .dflt = "inherit",
+                  .carriers = TCP_UDP | CARRIER_PACKET,
+                  .may_inherit = true,
+                  .restorable = true,
+                  .alias = true },
+};
+
+const struct setting *setting_row(size_t i) {
+    return i < ROW_MAX ? &rows[i] : NULL;
+}
+
+const struct setting *setting_by_id(enum setting_id id) {
+    return &rows[id];
+}
+
+const struct setting *setting_find(const char *name) {
+    for (size_t i = 0; i < ROW_MAX; i++)
+        if (streq(rows[i].name, name))
+            return &rows[i];
+    return NULL;
+}
+
+const char *setting_suggest(const char *name) {
+    const char *names[ROW_MAX + 1] = {};
+
+    for (size_t i = 0; i < ROW_MAX; i++)
+        names[i] = rows[i].name;
+    return suggest_near(name, names);
+}
+
+int setting_parse(const struct setting *s, const char *text, union setting_value *ret, char **ret_reason) {
+    union setting_value v = {};
+    int r;
+
+    /* Else it would be the name of a congestion control algorithm. */
+    if (streq(text, "inherit"))
+        return reason_set(ret_reason, -EINVAL, "%s needs a value here: %s", s->name, s->syntax);
+    r = setting_type_ops(s->type)->parse(s, text, &v, ret_reason);
+    if (r < 0)
+        return r;
+
+    *ret = v;
+    return 0;
+}
+
+char *setting_format(const struct setting *s, const union setting_value *v) {
+    return setting_type_ops(s->type)->format(s, v);
+}
+
+bool setting_value_equal(const struct setting *s, const union setting_value *a, const union setting_value *b) {
+    const struct setting_type_ops *ops = setting_type_ops(s->type);
+
+    return ops->equal ? ops->equal(a, b) : a->number == b->number;
+}
+
+void setting_value_copy(const struct setting *s, union setting_value *dst, const union setting_value *src) {
+    const struct setting_type_ops *ops = setting_type_ops(s->type);
+
+    *dst = *src;
+    if (ops->ref)
+        ops->ref(dst);
+}
+
+void setting_value_done(const struct setting *s, union setting_value *v) {
+    const struct setting_type_ops *ops = setting_type_ops(s->type);
+
+    if (ops->done)
+        ops->done(v);
+}
