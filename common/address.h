@@ -64,8 +64,9 @@ struct cidr_list {
 
 #define CIDR_LIST_MAX 1024
 
-/* Comma- or space-separated prefixes; empty or "none" is the empty list. 0, -EINVAL (ret_bad, if not NULL, gets a copy of the word at
- * fault, owned by the caller), -E2BIG over CIDR_LIST_MAX, -ENOMEM. */
+/* Comma- or space-separated prefixes, kept in order; empty or "none" is the empty list, which never needs memory.
+ * 0, -EINVAL (ret_bad, if not NULL, gets a copy of the word at fault, owned by the caller), -E2BIG over CIDR_LIST_MAX,
+ * -ENOMEM. */
 int cidr_list_parse(const char *text, struct cidr_list **ret, char **ret_bad) _must_check_;
 /* Canonical text: items joined by ",", "none" when empty. Owned by the caller; NULL on -ENOMEM. */
 char *cidr_list_format(const struct cidr_list *l) _must_check_;

@@ -4,7 +4,7 @@
  * Configuration parser, protocol, `sockqctl set`, `help settings`, completion and man page are made from it; how a
  * setting reaches a socket is in the qos room, keyed by id. Pure data and functions, any thread.
  *
- * To add a setting: one id here, one row in setting.c, one handler in daemon/qos/.
+ * To add a setting: one id here, one row in setting.c, one handler in daemon/qos/. A new type: setting-type.h.
  */
 #pragma once
 
@@ -53,7 +53,7 @@ enum setting_type {
     SETTING_TYPE_BOOL,      /* number: 0 or 1 */
     SETTING_TYPE_KEEPALIVE, /* keepalive; idle_sec 0 is off */
     SETTING_TYPE_NAME,      /* name: [a-z0-9_-], for congestion */
-    SETTING_TYPE_CODING,    /* coding */
+    SETTING_TYPE_CODING,    /* coding; the level is 0 where it means nothing */
     SETTING_TYPE_CIDR_LIST, /* cidrs, never NULL in a value that is set */
     SETTING_TYPE_MAX,
 };
@@ -116,8 +116,9 @@ const struct setting *setting_find(const char *name);
 /* The nearest name, for "did you mean", or NULL. */
 const char *setting_suggest(const char *name);
 
-/* Parses one value. Returns 0; -EINVAL or -ERANGE with *ret_reason (owned by the caller, one clause without full stop,
- * with a suggestion where there is one, e.g. "unknown DSCP name 'EFF', did you mean 'EF'?"); -ENOMEM.
+/* Parses one value. Returns 0; -EINVAL or -ERANGE with *ret_reason (if not NULL; owned by the caller, one clause without
+ * full stop, printable ASCII, with a suggestion where there is one, e.g. "unknown DSCP name 'EFF', did you mean 'EF'?");
+ * -ENOMEM.
  * "inherit" is not a value: see settings_set_text(). The value owns what it points to: setting_value_done(). */
 int setting_parse(const struct setting *s, const char *text, union setting_value *ret, char **ret_reason) _must_check_;
 

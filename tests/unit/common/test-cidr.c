@@ -79,6 +79,7 @@ static void refuses_slips(void **state) {
                                        "10.0.0.0/ 8",
                                        "10.0.0.0/99999999999999999999",
                                        "10.0.0.0/255.0.0.0",
+                                       "2001:0db8:0000:0000:0000:0000:0000:0000:0000:0000:0000/32",
                                        NULL };
 
     for (const char *const *text = bad; *text; text++) {

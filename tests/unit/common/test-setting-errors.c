@@ -53,6 +53,8 @@ static const struct {
       "'60s,10s,5,' is not IDLE,INTERVAL,COUNT in whole seconds, write for example 60s,10s,5 or off" },
     { "keepalive", "1500ms,10s,5", -EINVAL,
       "'1500ms,10s,5' is not IDLE,INTERVAL,COUNT in whole seconds, write for example 60s,10s,5 or off" },
+    { "keepalive", "60s,10s,5s", -EINVAL,
+      "'60s,10s,5s' is not IDLE,INTERVAL,COUNT in whole seconds, write for example 60s,10s,5 or off" },
     { "keepalive", "32768s,10s,5", -ERANGE, "keepalive '32768s,10s,5' is out of range 1s-32767s,1s-32767s,1-127" },
     { "keepalive", "60s,0s,5", -ERANGE, "keepalive '60s,0s,5' is out of range 1s-32767s,1s-32767s,1-127" },
     { "keepalive", "60s,10s,128", -ERANGE, "keepalive '60s,10s,128' is out of range 1s-32767s,1s-32767s,1-127" },

@@ -97,20 +97,32 @@ static void expect_path(const char *option, const char *path) {
     assert_string_equal(got, path);
 }
 
-static void finds_the_control_socket(void **state) {
-    static const char system_path[] = "/run/sockq/org.sockq.Control";
-    bool system = geteuid() == 0 || access(system_path, F_OK) == 0;
+#define SYSTEM_PATH "/run/sockq/org.sockq.Control"
+#define USER_PATH "/run/user/1/sockq/org.sockq.Control"
 
+static void finds_the_control_socket(void **state) {
     setenv("XDG_RUNTIME_DIR", "/run/user/1", 1);
     setenv("SOCKQ_CONTROL", "/tmp/variable", 1);
     expect_path("/tmp/option", "/tmp/option");
     expect_path(NULL, "/tmp/variable");
-    setenv("SOCKQ_CONTROL", "", 1);
-    expect_path(NULL, system ? system_path : "/run/user/1/sockq/org.sockq.Control");
-    unsetenv("SOCKQ_CONTROL");
-    expect_path(NULL, system ? system_path : "/run/user/1/sockq/org.sockq.Control");
+
+    for (int i = 0; i < 2; i++) {
+        bool root = geteuid() == 0;
+
+        /* Empty is as good as unset. */
+        setenv("SOCKQ_CONTROL", "", 1);
+        if (i == 1)
+            unsetenv("SOCKQ_CONTROL");
+        if (root) {
+            expect_path(NULL, SYSTEM_PATH);
+            assert_int_equal(seteuid(65534), 0);
+        }
+        expect_path(NULL, access(SYSTEM_PATH, F_OK) == 0 ? SYSTEM_PATH : USER_PATH);
+        if (root)
+            assert_int_equal(seteuid(0), 0);
+    }
     unsetenv("XDG_RUNTIME_DIR");
-    expect_path(NULL, system_path);
+    expect_path(NULL, SYSTEM_PATH);
 }
 
 int main(void) {

@@ -158,7 +158,7 @@ static void trims_when_idle(void **state) {
     feed(&r, ONE, 3);
     expect(&r, ONE);
     varlink_reader_trim(&r);
-    feed(&r, ONE + 3, sizeof(ONE) - 3);
+    feed(&r, &ONE[3], sizeof(ONE) - 3);
     expect(&r, ONE);
     varlink_reader_trim(&r);
     assert_null(r.data);
