@@ -27,7 +27,7 @@
 #define EVENT_RING_BYTES ((size_t) 256 * 1024)
 #define EVENT_PAYLOAD_RING_BYTES ((size_t) 1024 * 1024)
 #define EVENT_MESSAGE_MAX 2048                 /* longer messages are cut and end in "..." */
-#define EVENT_FIELDS_MAX 24                    /* further ones are left out */
+#define EVENT_FIELDS_MAX 40                    /* further ones are left out */
 #define EVENT_VALUE_MAX 8192                   /* longer text values are cut and end in "..." */
 #define EVENT_PAYLOAD_MAX ((size_t) 64 * 1024) /* longer values that have a size are cut */
 
