@@ -7,9 +7,9 @@
  */
 #pragma once
 
-#include "tree.h"
+#include <stdbool.h>
 
-#define CHECK_WORDS_MAX 40 /* names of one list of candidates */
+#include "tree.h"
 
 /* One key of the daemon or of a listener that is not a setting. */
 struct check_key {
@@ -20,10 +20,9 @@ struct check_key {
 
 /* check.c: the whole tree into l->config. */
 int check_tree(struct load *l, const struct node *root) _must_check_;
-/* False, after a fault, if it is not a group. */
-bool check_is_group(struct load *l, const struct node *n);
-/* A fault about `n`, whose name is none of `words`. `more` are further words or NULL. */
-void check_unknown_key(struct load *l, const struct node *n, const char *const *words);
+/* A fault about `n`, whose name nothing knows. `words` (NULL-terminated) are candidates for a suggestion; `settings`:
+ * the names of settings are too. */
+void check_unknown_key(struct load *l, const struct node *n, const char *const *words, bool settings);
 
 /* check-listener.c: one listener. */
 int check_listener(struct load *l, const struct node *group, struct config_listener *into) _must_check_;
@@ -32,14 +31,13 @@ bool check_is_listener_key(const char *name);
 /* Endpoints that two entries of `listen` ask for. */
 int check_duplicate_endpoints(struct load *l) _must_check_;
 
-/* check-value.c: the text of a value as setting_parse() wants it, for `row`; *ret_text is the node's or `buf`. */
-int check_text(struct load *l, const struct node *n, const struct setting *row, char buf[static 32],
-               const char **ret_text) _must_check_;
-/* A number in the range of `row`. */
+/* check-value.c: a number in the range of `row`. */
 int check_number(struct load *l, const struct node *n, const struct setting *row, int64_t *ret) _must_check_;
 /* A string that is one of `words` (NULL-terminated); *ret_index is its place. `what` names it: "log level". */
 int check_word(struct load *l, const struct node *n, const char *what, const char *const *words,
                size_t *ret_index) _must_check_;
+/* The words in one string, owned by the caller; NULL when out of memory. */
+char *check_join(const char *const *words, const char *separator) _must_check_;
 /* One key of the settings table, beside its siblings in `group`. */
 int check_setting(struct load *l, const struct node *group, const struct node *n, const struct setting *row,
                   struct settings *into) _must_check_;

@@ -30,12 +30,9 @@ static size_t sequence_length(const unsigned char *p) {
     return n;
 }
 
-/* Texts quote what files say, and end up in the journal and in JSON: cuts, and replaces control characters and what is
- * not UTF-8. */
+/* Texts quote what files say, and end up in the journal and in JSON: replaces control characters and what is not
+ * UTF-8. */
 static void clean(char *text) {
-    if (strlen(text) > TEXT_MAX)
-        memcpy(text + TEXT_MAX - 3, "...", sizeof("..."));
-
     for (unsigned char *p = (unsigned char *) text; *p;) {
         size_t n = sequence_length(p);
         if (n == 0 || *p < 0x20 || *p == 0x7f) {
@@ -46,50 +43,51 @@ static void clean(char *text) {
     }
 }
 
-/* Fills `f`, nothing on failure. A file's name stays as it is: somebody has to find it. */
-static int fault_fill(struct config_fault *f, const struct config_where *where, const char *key, const char *format,
-                      va_list ap) {
-    struct config_fault new = { .line = where->line };
+static void cut(char *text) {
+    if (strlen(text) > TEXT_MAX)
+        memcpy(text + TEXT_MAX - 3, "...", sizeof("..."));
+}
 
-    if (vasprintf(&new.text, format, ap) < 0)
-        new.text = NULL;
-    new.file = strdup(where->file);
-    new.key = key ? strdup(key) : NULL;
-    if (!new.text || !new.file || (key && !new.key)) {
-        fault_done(&new);
+/* Moves `new` to `ret` if it is whole. */
+static int fault_store(struct config_fault *new, bool with_key, struct config_fault *ret) {
+    if (!new->text || !new->file || (with_key && !new->key)) {
+        fault_done(new);
         return -ENOMEM;
     }
-    clean(new.text);
-    if (new.key)
-        clean(new.key);
-    *f = new;
+    clean(new->file);
+    cut(new->text);
+    clean(new->text);
+    if (new->key) {
+        cut(new->key);
+        clean(new->key);
+    }
+    *ret = *new;
     return 0;
 }
 
-static int fault_fill_text(struct config_fault *f, const struct config_where *where, const char *format, ...)
-        _printf_(3, 4);
-static int fault_fill_text(struct config_fault *f, const struct config_where *where, const char *format, ...) {
-    va_list ap;
+_printf_(4, 0) static int fault_new(const struct config_where *where, const char *key, struct config_fault *ret,
+                                    const char *format, va_list ap) {
+    struct config_fault new = { .file = strdup(where->file), .line = where->line, .key = key ? strdup(key) : NULL };
 
-    va_start(ap, format);
-    int r = fault_fill(f, where, NULL, format, ap);
-    va_end(ap);
-    return r;
+    if (vasprintf(&new.text, format, ap) < 0)
+        new.text = NULL;
+    return fault_store(&new, key, ret);
 }
 
 /* Turns the last fault into the one that says that there were more. */
 static void say_more(struct config_fault *last, const struct config_where *where) {
-    struct config_where whole = { .file = where->file };
-    struct config_fault more;
+    struct config_fault more = { .file = strdup(where->file) }, stored;
 
-    if (fault_fill_text(&more, &whole, "more than %d faults, the others are left out", CONFIG_FAULTS_MAX - 1) < 0)
+    if (asprintf(&more.text, "more than %d faults, the others are left out", CONFIG_FAULTS_MAX - 1) < 0)
+        more.text = NULL;
+    if (fault_store(&more, false, &stored) < 0)
         return;
     fault_done(last);
-    *last = more;
+    *last = stored;
 }
 
-static void add(struct config_faults *f, const struct config_where *where, const char *key, const char *format,
-                va_list ap) {
+_printf_(4, 0) static void add(struct config_faults *f, const struct config_where *where, const char *key,
+                               const char *format, va_list ap) {
     if (f->n == CONFIG_FAULTS_MAX) {
         say_more(&f->items[f->n - 1], where);
         return;
@@ -99,7 +97,7 @@ static void add(struct config_faults *f, const struct config_where *where, const
     if (!items)
         return;
     f->items = items;
-    if (fault_fill(&items[f->n], where, key, format, ap) == 0)
+    if (fault_new(where, key, &items[f->n], format, ap) == 0)
         f->n++;
 }
 
@@ -119,6 +117,26 @@ void load_fault(struct load *l, const struct config_where *where, const char *ke
     va_start(ap, format);
     add(l->faults, where, key, format, ap);
     va_end(ap);
+}
+
+static bool is_before(const struct config_fault *a, const struct config_fault *b) {
+    int r = strcmp(a->file, b->file);
+
+    return r < 0 || (r == 0 && a->line < b->line);
+}
+
+/* Keeps the order of what stands in one line, which qsort() does not promise. */
+void faults_sort(struct config_faults *f, size_t from) {
+    size_t end = f->n == CONFIG_FAULTS_MAX ? f->n - 1 : f->n;
+
+    for (size_t i = from + 1; i < end; i++) {
+        struct config_fault moving = f->items[i];
+        size_t k = i;
+
+        for (; k > from && is_before(&moving, &f->items[k - 1]); k--)
+            f->items[k] = f->items[k - 1];
+        f->items[k] = moving;
+    }
 }
 
 char *config_fault_format(const struct config_fault *f) {

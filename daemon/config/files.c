@@ -25,6 +25,7 @@ static bool is_dropin(const char *name) {
 static int add_dropin(struct load *l, const struct config_where *directory, const char *name, size_t *n) {
     if (*n == FILES_MAX) {
         load_fault(l, directory, NULL, "more than %d drop-ins", FILES_MAX - 1);
+        l->partial = true;
         return -E2BIG;
     }
     if (asprintf(&l->config->files[*n], "%s/%s", directory->file, name) < 0) {
@@ -35,13 +36,18 @@ static int add_dropin(struct load *l, const struct config_where *directory, cons
     return 0;
 }
 
+static void refuse_directory(struct load *l, const struct config_where *where) {
+    load_fault(l, where, NULL, "cannot be listed: %m");
+    l->partial = true;
+}
+
 static int find_dropins(struct load *l, const char *directory, size_t *n) {
     struct config_where where = { .file = directory };
     _cleanup_(closedirp) DIR *d = opendir(directory);
 
     if (!d) {
         if (errno != ENOENT)
-            load_fault(l, &where, NULL, "cannot be listed: %m");
+            refuse_directory(l, &where);
         return 0;
     }
 
@@ -59,7 +65,7 @@ static int find_dropins(struct load *l, const char *directory, size_t *n) {
             return r;
     }
     if (errno != 0)
-        load_fault(l, &where, NULL, "cannot be listed: %m");
+        refuse_directory(l, &where);
     return 0;
 }
 

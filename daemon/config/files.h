@@ -10,8 +10,8 @@
 
 #define FILES_MAX 257 /* the main file and 256 drop-ins */
 
-/* Stores `path` and then `path`.d/[all]*.conf in byte order as l->config->files. Names that begin with a dot are left out.
- * A directory that cannot be listed is a fault. 0 or -ENOMEM. */
+/* Stores `path` and then `path`.d/[all]*.conf in byte order as l->config->files. Names that begin with a dot are left
+ * out. A directory that cannot be listed is a fault. 0 or -ENOMEM. */
 int files_find(struct load *l, const char *path) _must_check_;
 
 /* The bytes of a regular file of at most CONFIG_FILE_BYTES_MAX, with "\n" and a NUL byte added (libconfig 1.5 wants a

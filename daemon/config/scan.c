@@ -13,7 +13,8 @@ struct scanner {
     const char *p, *end;
     unsigned line;
     unsigned depth;
-    bool after_string; /* the last token was a string */
+    unsigned group_keys[SCAN_DEPTH_MAX + 1]; /* by depth, of the group that is open there */
+    bool after_string;                       /* the last token was a string */
     struct scan_budget *budget;
     struct scan found;
     size_t room_strings, room_integers;
@@ -179,6 +180,19 @@ static int spend(struct scanner *s, unsigned *left, const char *reason) {
     return 0;
 }
 
+static int count_key(struct scanner *s) {
+    if (++s->group_keys[s->depth] > SCAN_GROUP_KEYS_MAX)
+        return refuse(s, s->line, "too many keys in one group");
+    return spend(s, &s->budget->keys, "too many keys");
+}
+
+static int open_group(struct scanner *s) {
+    if (s->depth == SCAN_DEPTH_MAX)
+        return refuse(s, s->line, "nested too deeply");
+    s->group_keys[++s->depth] = 0;
+    return 0;
+}
+
 static int scan_mark(struct scanner *s) {
     char c = *s->p++;
 
@@ -187,15 +201,13 @@ static int scan_mark(struct scanner *s) {
         return refuse(s, s->line, "@include is not supported, put the other file among the drop-ins");
     case '=':
     case ':':
-        return spend(s, &s->budget->keys, "too many keys");
+        return count_key(s);
     case ',':
         return spend(s, &s->budget->elements, "too many elements");
     case '{':
     case '[':
     case '(':
-        if (++s->depth > SCAN_DEPTH_MAX)
-            return refuse(s, s->line, "nested too deeply");
-        return 0;
+        return open_group(s);
     case '}':
     case ']':
     case ')':

@@ -12,8 +12,9 @@
 
 #include "macro.h"
 
-#define SCAN_DEPTH_MAX 8              /* nested groups, lists and arrays */
-#define SCAN_KEYS_MAX (16 * 1024)     /* of all files together */
+#define SCAN_DEPTH_MAX 8               /* nested groups, lists and arrays */
+#define SCAN_GROUP_KEYS_MAX 1024       /* of one group */
+#define SCAN_KEYS_MAX (16 * 1024)      /* of all files together */
 #define SCAN_ELEMENTS_MAX (128 * 1024) /* commas of all files together */
 
 /* What may still come. */

@@ -118,10 +118,6 @@ static int build(struct builder *b, const config_setting_t *s, struct node *pare
 static int build_children(struct builder *b, const config_setting_t *s, struct node *n) {
     int n_elements = config_setting_length(s);
 
-    if (n->type == NODE_GROUP && n_elements > NODE_CHILDREN_MAX) {
-        node_fault(b->load, n, "more than %d keys", NODE_CHILDREN_MAX);
-        return -EINVAL;
-    }
     n->children = calloc((size_t) n_elements + 1, sizeof(struct node *));
     if (!n->children)
         return -ENOMEM;
@@ -181,8 +177,8 @@ int tree_parse(struct load *l, const char *file, unsigned order, const char *tex
 
 /* Gives `child` to `base`. */
 static int adopt(struct load *l, struct node *base, struct node **child) {
-    if (base->n_children == NODE_CHILDREN_MAX) {
-        node_fault(l, *child, "more than %d keys in this group", NODE_CHILDREN_MAX);
+    if (base->n_children == SCAN_GROUP_KEYS_MAX) {
+        node_fault(l, *child, "too many keys in one group");
         return -EINVAL;
     }
     struct node **larger = realloc(base->children, (base->n_children + 1) * sizeof(struct node *));

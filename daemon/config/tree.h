@@ -10,21 +10,20 @@
 
 #include "load.h"
 
-enum node_type { NODE_GROUP, NODE_LIST, NODE_STRING, NODE_INTEGER, NODE_BOOL, NODE_FLOAT, NODE_TYPE_MAX };
+enum node_type { NODE_GROUP, NODE_LIST, NODE_STRING, NODE_INTEGER, NODE_BOOL, NODE_FLOAT };
 
-#define NODE_CHILDREN_MAX 1024 /* keys of one group: they are looked up one by one */
-#define NODE_KEY_MAX 256       /* bytes of a dotted key, NUL included; longer ones are cut */
+#define NODE_KEY_MAX 256 /* bytes of a dotted key, NUL included; longer ones are cut */
 
 struct node {
     char *name; /* NULL: the root, or an element of a list */
     struct node *parent;
-    enum node_type type;          /* libconfig's arrays and lists are both NODE_LIST */
-    unsigned order;               /* of the file: higher is later */
-    struct config_where where;    /* file: one of config.files */
-    char *text;                   /* NODE_STRING */
-    int64_t number;               /* NODE_INTEGER; NODE_BOOL: 0 or 1 */
-    enum scan_doubt doubt;        /* NODE_INTEGER */
-    struct node **children;       /* NODE_GROUP, NODE_LIST */
+    enum node_type type;       /* libconfig's arrays and lists are both NODE_LIST */
+    unsigned order;            /* of the file: higher is later */
+    struct config_where where; /* file: one of config.files */
+    char *text;                /* NODE_STRING */
+    int64_t number;            /* NODE_INTEGER; NODE_BOOL: 0 or 1 */
+    enum scan_doubt doubt;     /* NODE_INTEGER */
+    struct node **children;    /* NODE_GROUP, NODE_LIST */
     size_t n_children;
 };
 
@@ -34,7 +33,7 @@ DEFINE_CLEANUP(struct node *, node_free)
 /* Reads one file's text (see file_read()) into a tree. 0; -EINVAL: a fault was added; -ENOMEM. */
 int tree_parse(struct load *l, const char *file, unsigned order, const char *text, size_t size,
                struct node **ret) _must_check_;
-/* Lays `over` on top of `base`: groups key by key, everything else replaces. Empties `over`, which is still to be freed.
+/* Lays `over` on top of `base`: groups key by key, everything else replaces. `over` is emptied, and still to be freed.
  * 0; -EINVAL: a fault was added; -ENOMEM. */
 int tree_merge(struct load *l, struct node *base, struct node *over) _must_check_;
 
