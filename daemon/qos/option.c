@@ -87,7 +87,7 @@ static int set_raw(int fd, int level, int optname, bool wide, uint64_t value) {
 
 int option_set(const struct qos_socket *s, enum qos_option o, uint64_t value) {
     const struct option *row = &options[o];
-    uint64_t asked = row->doubled ? value / 2 : value, now;
+    uint64_t asked = row->doubled ? value / 2 : value, now = 0;
     int r;
 
     if (!option_fits(s, o))
