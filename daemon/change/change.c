@@ -102,28 +102,26 @@ static void on_begun(void *userdata) {
     *(bool *) userdata = true;
 }
 
-int change_begin(struct change *c, struct config_faults *faults) {
-    struct config *config;
+int change_begin(struct change *c, struct config *config, struct config_faults *faults) {
     struct plan *plan;
     bool begun = false;
-    int r = config_load(c->path, c->schema, &config, faults);
+    int r = plan_new(c->net, config, resolve, &c->overlays, faults, &plan);
 
     if (r < 0)
         return r;
-    r = plan_new(c->net, config, resolve, &c->overlays, faults, &plan);
-    if (r >= 0) {
-        r = plan_commit(plan, on_begun, &begun);
-        /* Nothing else is going on yet: wait for the workers here. */
-        while (r >= 0 && !begun)
-            mailbox_wait(&c->net->mailbox, c->net);
-        plan_free(plan);
-    }
-    if (r < 0) {
-        config_unref(config);
-        return r;
-    }
-    c->config = config;
-    return 0;
+    r = plan_commit(plan, on_begun, &begun);
+    /* Nothing else is going on yet: wait for the workers here. */
+    while (r >= 0 && !begun)
+        mailbox_wait(&c->net->mailbox, c->net);
+    plan_free(plan);
+    if (r >= 0)
+        c->config = config_ref(config);
+    return r;
+}
+
+void change_observe_reload(struct change *c, void (*fn)(bool begins, void *userdata), void *userdata) {
+    c->on_reload = fn;
+    c->on_reload_userdata = userdata;
 }
 
 /* ---- looking ---- */

@@ -73,13 +73,16 @@ typedef void (*change_done_fn)(const struct change_answer *answer, void *userdat
 
 #define CHANGE_WAITING_MAX 64
 
-/* `config` gives a reference. Listeners are made by change_begin(). */
+/* Nothing is in force before change_begin(); reloads read `config_path`. */
 int change_new(struct net *net, const char *config_path, const struct config_schema *schema,
                struct change **ret) _must_check_;
 struct change *change_free(struct change *c); /* accepts NULL, returns NULL */
 
-/* The first configuration: loads, makes all listeners, starts serving. 0; -EINVAL with faults; -errno. */
-int change_begin(struct change *c, struct config_faults *faults) _must_check_;
+/* Puts the first configuration in force (a reference of its own): makes all listeners, starts serving. Workers must be
+ * running. 0; -EINVAL with faults; -errno. */
+int change_begin(struct change *c, struct config *config, struct config_faults *faults) _must_check_;
+/* Is told when a reload begins and when it has ended, whoever asked for it. One observer. */
+void change_observe_reload(struct change *c, void (*fn)(bool begins, void *userdata), void *userdata);
 
 /* Queues a change; `done` is called exactly once, perhaps before this returns. */
 void change_submit(struct change *c, struct change_request *request, change_done_fn done, void *userdata);

@@ -27,6 +27,8 @@ struct change {
     struct job *active, *waiting;
     unsigned n_waiting;
     bool stopped;
+    void (*on_reload)(bool begins, void *userdata);
+    void *on_reload_userdata;
 };
 
 /* Runs the job when its turn comes, or refuses it. */

@@ -71,6 +71,8 @@ static void answer(struct reload *r, enum change_status status, const char *reas
         log_loaded(r);
     else
         log_faults(r);
+    if (c->on_reload)
+        c->on_reload(false, c->on_reload_userdata);
     r->done(&a, r->userdata);
     reload_free(r);
     if (c->active)
@@ -169,8 +171,11 @@ static struct effective *resolve(const struct config_listener *conf, void *userd
 static void run(struct job *job) {
     struct reload *r = of_job(job);
     struct change *c = job->change;
-    int result = config_load(c->path, c->schema, &r->config, &r->faults);
+    int result;
 
+    if (c->on_reload)
+        c->on_reload(true, c->on_reload_userdata);
+    result = config_load(c->path, c->schema, &r->config, &r->faults);
     if (result >= 0)
         result = plan_new(c->net, r->config, resolve, &c->overlays, &r->faults, &r->plan);
     if (result >= 0)

@@ -314,7 +314,7 @@ void event_stop(uint64_t timeout_usec) {
     engine_unref(engine);
 }
 
-static void make_message(char text[static EVENT_MESSAGE_MAX + 1], const char *format, va_list args) {
+_printf_(2, 0) static void make_message(char text[static EVENT_MESSAGE_MAX + 1], const char *format, va_list args) {
     /* Escaping never shortens: what this cuts, escape_text() would cut as well. */
     char raw[EVENT_MESSAGE_MAX + 2];
 

@@ -24,12 +24,12 @@
 
 #define EVENT_BURST 10
 #define EVENT_INTERVAL_USEC (10 * USEC_PER_SEC)
-#define EVENT_RING_BYTES (256 * 1024)
-#define EVENT_PAYLOAD_RING_BYTES (1024 * 1024)
-#define EVENT_MESSAGE_MAX 2048        /* longer messages are cut and end in "..." */
-#define EVENT_FIELDS_MAX 24           /* further ones are left out */
-#define EVENT_VALUE_MAX 8192          /* longer text values are cut and end in "..." */
-#define EVENT_PAYLOAD_MAX (64 * 1024) /* longer values that have a size are cut */
+#define EVENT_RING_BYTES ((size_t) 256 * 1024)
+#define EVENT_PAYLOAD_RING_BYTES ((size_t) 1024 * 1024)
+#define EVENT_MESSAGE_MAX 2048                 /* longer messages are cut and end in "..." */
+#define EVENT_FIELDS_MAX 40                    /* further ones are left out */
+#define EVENT_VALUE_MAX 8192                   /* longer text values are cut and end in "..." */
+#define EVENT_PAYLOAD_MAX ((size_t) 64 * 1024) /* longer values that have a size are cut */
 
 /* Field names beside MESSAGE and friends, as they stand in the journal. Values are UTF-8 text without a newline; SOCKQ_PAYLOAD may
  * be any bytes. Listeners' summaries (EVENT_STATS) add counters by name, SOCKQ_RX_BYTES and so on. */

@@ -24,7 +24,7 @@ static void make_names(void) {
 
         assert(strlen(from) < NAME_MAX_BYTES);
         for (char *to = names[kind]; *from; from++)
-            *to++ = *from == '_' ? '-' : (char) tolower((unsigned char) *from);
+            *to++ = (char) (*from == '_' ? '-' : tolower((unsigned char) *from));
     }
 }
 

@@ -36,7 +36,7 @@ void record_add(struct record_layout *layout, const struct event_field *field) {
         return;
     name_size = strlen(field->name);
     if (field->size > 0) {
-        shown = value_size = MIN(field->size, (size_t) EVENT_PAYLOAD_MAX);
+        shown = value_size = MIN(field->size, EVENT_PAYLOAD_MAX);
     } else {
         shown = value_size = strlen(field->value);
         if (value_size > EVENT_VALUE_MAX) {

@@ -11,7 +11,7 @@
 
 #include "event.h"
 
-#define RECORD_MAX (128 * 1024)
+#define RECORD_MAX ((size_t) 128 * 1024)
 #define RECORD_FIELDS_MAX (EVENT_FIELDS_MAX + 1) /* SOCKQ_SUPPRESSED is added here */
 
 struct record_head {

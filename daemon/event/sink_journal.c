@@ -56,14 +56,14 @@ static int open_journal(const char *identifier, void **ret_context) {
 }
 
 static void add(struct journal *journal, const char *name, const void *value, size_t size) {
-    size_t name_size = strlen(name), n = name_size + 1 + size;
+    size_t n = strlen(name) + 1 + size;
     char *to = journal->entry + journal->used;
 
     assert(n <= sizeof(journal->entry) - journal->used);
-    memcpy(to, name, name_size);
-    to[name_size] = '=';
-    memcpy(to + name_size + 1, value, size);
-    journal->parts[journal->n_parts++] = (struct iovec){ to, n };
+    to = stpcpy(to, name);
+    *to++ = '=';
+    memcpy(to, value, size);
+    journal->parts[journal->n_parts++] = (struct iovec){ journal->entry + journal->used, n };
     journal->used += n;
 }
 

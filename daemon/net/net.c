@@ -54,9 +54,11 @@ int net_start(struct net *n) {
 void net_stop(struct net *n) {
     for (unsigned i = 0; i < n->n_workers; i++)
         worker_stop(&n->workers[i]);
-    for (unsigned i = 0; i < n->n_workers; i++)
-        loop_drain(&n->workers[i].loop);
-    mailbox_take(&n->mailbox, n);
+    /* What one side answers may make the other ask again. */
+    do
+        for (unsigned i = 0; i < n->n_workers; i++)
+            loop_drain(&n->workers[i].loop);
+    while (mailbox_take(&n->mailbox, n) > 0);
 }
 
 void net_drop_listener(struct net *n, struct listener *l) {

@@ -34,6 +34,8 @@ struct target_ops {
     /* Worker. Handles one payload; *ret_reply (data NULL beforehand: no reply) is what goes back. It must stay valid as
      * long as the payload does: it points into the payload, the state, or static memory. Must not block. */
     void (*payload)(void *state, struct stats *stats, const struct payload *payload, struct span *ret_reply);
+    /* Main thread, about once a second; NULL when there is nothing to do. */
+    void (*tick)(void *state);
 };
 
 /* One started target, shared by atomic reference count. */
