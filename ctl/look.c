@@ -85,11 +85,11 @@ static int print_heading(struct output *o, const json_t *reply) {
 
     if (!features || !files)
         return -ENOMEM;
-    fprintf(o->file, "%ssockqd %s%s, %s%s%s, up %s, pid %" PRId64 ", %" PRId64 " workers\n",
+    fprintf(o->file, "%ssockqd %s%s, %s%s%s, up %s, pid %" PRId64 ", %" PRId64 " worker%s\n",
             output_style(o, STYLE_BOLD), field_text(reply, "version"), output_plain(o),
             output_style(o, streq(state, "serving") ? STYLE_GOOD : STYLE_WARN), state, output_plain(o),
             text_duration(field_number(reply, "uptime_usec"), uptime), field_number(reply, "pid"),
-            field_number(reply, "workers"));
+            field_number(reply, "workers"), field_number(reply, "workers") == 1 ? "" : "s");
     fprintf(o->file, "features         %s\n", features);
     fprintf(o->file, "files            %s\n", files);
     fprintf(o->file, "log level        %s\n", field_text(reply, "log_level"));

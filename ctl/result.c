@@ -131,7 +131,7 @@ int result_print(struct output *o, const json_t *keys) {
         if (r < 0)
             return r;
     }
-    int r = table_print(t, o);
+    int r = table_rows(t) > 0 ? table_print(t, o) : 0;
     json_array_foreach(keys, i, key) print_explanation(o, key);
     return r;
 }
