@@ -3,7 +3,7 @@
  * Compression behind one ops table, one file a codec. Streams (one coder a direction of a leg) and whole payloads
  * (datagrams; one context a worker, reused). Does not log. A coder belongs to one thread.
  *
- * To add a codec: a name in common/coding.h, one file here, one row in codec.c.
+ * To add a codec: a name in common/coding.h, one file here, its row in formats.h and codec.c.
  */
 #pragma once
 
@@ -16,8 +16,8 @@
 
 /* How much of what went in must come out. */
 enum coder_flush {
-    CODER_MORE,   /* as the codec likes */
-    CODER_FLUSH,  /* everything so far can be decoded by the peer */
+    CODER_MORE,  /* as the codec likes */
+    CODER_FLUSH, /* everything so far can be decoded by the peer; writes nothing when nothing came since the last one */
     CODER_FINISH, /* and the trailer: the stream ends */
 };
 
@@ -38,7 +38,8 @@ struct coder_io {
 struct coder; /* opaque: one direction of one stream */
 
 /* One format's functions. `state` is the codec's own. All return enum coder_result or negative errno:
- * -EBADMSG corrupt input, -ENOMEM, -EINVAL. */
+ * -EBADMSG corrupt input, -ENOMEM, -EINVAL: called out of turn (input after FINISH was CODER_DONE or after CODER_END, a
+ * level before FLUSH was CODER_DONE). With -EBADMSG, what could be decoded before has been written. */
 struct codec_ops {
     int (*encoder_new)(int level, void **ret_state);
     int (*decoder_new)(void **ret_state);
@@ -51,9 +52,10 @@ struct codec_ops {
     int (*decoder_reset)(void *state);
     void *(*encoder_free)(void *state); /* accepts NULL, returns NULL */
     void *(*decoder_free)(void *state);
+    size_t (*bound)(size_t in_size); /* see codec_bound() */
 };
 
-/* NULL for CODING_OFF. */
+/* NULL for CODING_OFF, which has no coders: asking for one is -EINVAL. */
 const struct codec_ops *codec_ops(enum coding id);
 
 /* Streams. Level: as coding_info() allows, 0 for stored blocks. */
@@ -63,8 +65,9 @@ int coder_encode(struct coder *c, struct coder_io *io, enum coder_flush flush) _
 int coder_decode(struct coder *c, struct coder_io *io) _must_check_;
 int coder_set_level(struct coder *c, struct coder_io *io, int level) _must_check_;
 struct coder *coder_free(struct coder *c); /* accepts NULL, returns NULL */
+DEFINE_CLEANUP(struct coder *, coder_free)
 enum coding coder_id(const struct coder *c);
-int coder_level(const struct coder *c);
+int coder_level(const struct coder *c); /* 0 for a decoder */
 /* Bytes of input taken and output written so far: what an error message names as the offset. */
 uint64_t coder_in_bytes(const struct coder *c);
 uint64_t coder_out_bytes(const struct coder *c);
@@ -73,13 +76,16 @@ uint64_t coder_out_bytes(const struct coder *c);
 struct codec_pool {
     struct coder *encoder[CODING_MAX], *decoder[CODING_MAX];
 };
-/* Compresses `in` into out[out_size]. Returns the size, or -EMSGSIZE when it does not fit, -ENOMEM. */
+/* Compresses `in` into out[out_size]; an empty payload becomes an empty member. Returns the size, or -EMSGSIZE when it
+ * does not fit, -EINVAL (level, CODING_OFF), -ENOMEM. */
 ssize_t codec_encode_whole(struct codec_pool *p, enum coding id, int level, const void *in, size_t in_size, void *out,
                            size_t out_size) _must_check_;
-/* The inverse. -EBADMSG: corrupt, truncated, or bytes behind the trailer; -EMSGSIZE: more than out_size. */
+/* The inverse. -EBADMSG: corrupt, truncated, empty, or bytes behind the trailer; -EMSGSIZE: more than out_size. */
 ssize_t codec_decode_whole(struct codec_pool *p, enum coding id, const void *in, size_t in_size, void *out,
                            size_t out_size) _must_check_;
 void codec_pool_done(struct codec_pool *p);
 
-/* Upper bound of what one coder_encode() of in_size bytes with FLUSH or FINISH can write. */
+/* Upper bound, at any level, of what one coder_encode() of in_size bytes with FLUSH or FINISH can write, its repetitions
+ * after CODER_OUTPUT included, when the coder is new or its last call was a FLUSH that was CODER_DONE. Also of what
+ * codec_encode_whole() needs. in_size itself for CODING_OFF. */
 size_t codec_bound(enum coding id, size_t in_size);

@@ -19,6 +19,14 @@
 #define CONFIG_LISTEN_MAX 64 /* entries of one `listen` list */
 #define CONFIG_FILE_BYTES_MAX (4 * 1024 * 1024)
 #define CONFIG_REPLY_MAX 4096
+#define CONFIG_WORKERS_MAX 256
+#define CONFIG_DRAIN_TIMEOUT_USEC_MAX (INT64_C(3600) * 1000000)
+#define CONFIG_STATS_INTERVAL_USEC_MIN (INT64_C(1) * 1000000)
+#define CONFIG_STATS_INTERVAL_USEC_MAX (INT64_C(86400) * 1000000)
+#define CONFIG_JOURNAL_RATE_DEFAULT 100
+#define CONFIG_JOURNAL_RATE_MAX 100000
+#define CONFIG_JOURNAL_SIZE_DEFAULT 4096
+#define CONFIG_JOURNAL_SIZE_MAX (64 * 1024)
 
 /* Where something was said. `file` points into the config (or the fault list). */
 struct config_where {
@@ -37,15 +45,16 @@ struct config_listen {
     char *text; /* canonical: "tcp:127.0.0.1:7000" */
     int type;   /* SOCK_STREAM or SOCK_DGRAM */
     struct address address;
+    struct config_where where;
 };
 
 struct config_listener {
     char *name;
     const struct config_profile *profile; /* NULL: none */
     const char *target;                   /* one of config_schema.targets; static */
-    char *reply;          /* for `ack`; "Received" unless set. Its length is in reply_size (NUL bytes cannot occur) */
-    int64_t journal_rate; /* for `journal`: entries a second, default 100 */
-    int64_t journal_size; /* for `journal`: bytes of a payload kept, default 4K */
+    char *reply; /* for `ack`; "Received" unless set, never empty, no NUL byte inside. NULL for other targets */
+    int64_t journal_rate; /* for `journal`: entries a second, 1-CONFIG_JOURNAL_RATE_MAX */
+    int64_t journal_size; /* for `journal`: bytes of a payload kept, 1-CONFIG_JOURNAL_SIZE_MAX */
     struct config_listen *listen;
     size_t n_listen;
     struct settings settings; /* own overrides */
@@ -54,8 +63,8 @@ struct config_listener {
 };
 
 struct config_daemon {
-    unsigned workers;             /* 0: one a CPU */
-    uint64_t drain_timeout_usec;  /* default 10 s */
+    unsigned workers;             /* 0 ("auto", the default): one a CPU */
+    uint64_t drain_timeout_usec;  /* default 10 s, 0: do not wait */
     uint64_t stats_interval_usec; /* default 60 s, 0 ("off"): never */
     int log_level;                /* syslog priority, default LOG_INFO */
 };
@@ -89,9 +98,11 @@ struct config_faults {
 };
 #define CONFIG_FAULTS_MAX 200 /* the last one then says that there were more */
 
-/* Reads `path`, then `path`.d/[all]*.conf in name order (strverscmp is not used: plain byte order). Groups merge key by key, arrays replace,
- * the later file wins. A missing main file is a fault; a missing .d directory is not.
- * 0; -EINVAL: at least one fault; -ENOMEM. Faults are appended. */
+/* Reads `path`, then `path`.d/[all]*.conf in name order (strverscmp is not used: plain byte order), dot files left out.
+ * Groups merge key by key, arrays replace, the later file wins, also between two spellings of one setting. A missing
+ * main file is a fault; a missing .d directory is not. A file that cannot be used is one fault; the others are still
+ * checked, but nothing is called missing then. @include is refused.
+ * 0; -EINVAL: at least one fault; -ENOMEM. Faults are appended, in the order of files and lines. */
 int config_load(const char *path, const struct config_schema *schema, struct config **ret,
                 struct config_faults *faults) _must_check_;
 struct config *config_ref(struct config *c);

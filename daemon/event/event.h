@@ -10,7 +10,8 @@
  *
  * Sinks: the journal's native protocol if $JOURNAL_STREAM names stderr's device and inode (systemd.exec(5)), with
  * MESSAGE, PRIORITY, MESSAGE_ID, SYSLOG_IDENTIFIER and the fields; otherwise the message on stderr with the sd-daemon
- * prefix "<N>" (sd-daemon(3)) if stderr is not a terminal, plain if it is. Control characters of a message are escaped.
+ * prefix "<N>" (sd-daemon(3)) if stderr is not a terminal, plain if it is; one write per line. stderr shows the payload
+ * too, escaped and cut. Control characters, bytes that are not UTF-8 and backslashes of a message are C-escaped for all.
  */
 #pragma once
 
@@ -23,10 +24,12 @@
 
 #define EVENT_BURST 10
 #define EVENT_INTERVAL_USEC (10 * USEC_PER_SEC)
-#define EVENT_RING_BYTES (256 * 1024)
-#define EVENT_PAYLOAD_RING_BYTES (1024 * 1024)
-#define EVENT_MESSAGE_MAX 2048 /* longer messages are cut and end in "..." */
-#define EVENT_FIELDS_MAX 24
+#define EVENT_RING_BYTES ((size_t) 256 * 1024)
+#define EVENT_PAYLOAD_RING_BYTES ((size_t) 1024 * 1024)
+#define EVENT_MESSAGE_MAX 2048                 /* longer messages are cut and end in "..." */
+#define EVENT_FIELDS_MAX 40                    /* further ones are left out */
+#define EVENT_VALUE_MAX 8192                   /* longer text values are cut and end in "..." */
+#define EVENT_PAYLOAD_MAX ((size_t) 64 * 1024) /* longer values that have a size are cut */
 
 /* Field names beside MESSAGE and friends, as they stand in the journal. Values are UTF-8 text without a newline; SOCKQ_PAYLOAD may
  * be any bytes. Listeners' summaries (EVENT_STATS) add counters by name, SOCKQ_RX_BYTES and so on. */
@@ -47,7 +50,7 @@
 #define FIELD_PAYLOAD "SOCKQ_PAYLOAD"
 #define FIELD_SUPPRESSED "SOCKQ_SUPPRESSED"
 
-/* A field; a NULL value leaves it out. size 0: value is a string. */
+/* A field; a NULL value leaves it out. size 0: value is a string (so no bytes at all are written as ""). */
 struct event_field {
     const char *name;
     const void *value;
@@ -57,17 +60,19 @@ struct event_field {
 #define EVENT_FIELDS(...) ((const struct event_field[]){ __VA_ARGS__, { NULL, NULL, 0 } })
 #define EVENT_NO_FIELDS NULL
 
-/* Starts the thread (signals blocked in it). `identifier` is the SYSLOG_IDENTIFIER. Before it, event_log() writes to
- * stderr from the calling thread. 0 or negative errno. */
+/* Starts the thread (signals blocked in it). `identifier` is the SYSLOG_IDENTIFIER. Before it and after event_stop(),
+ * event_log() writes to stderr from the calling thread, without rate limit and monitor, and gives up on a line when a
+ * full pipe stays full for a second. Main thread. 0, -EALREADY or another negative errno. */
 int event_start(const char *identifier, int max_priority) _must_check_;
 /* Tells what is queued, at most `timeout_usec` long (a stuck journal must not hang the exit), then ends the thread.
- * What could not be told is counted on stderr. */
+ * What could not be told is counted on stderr, if that takes it at once. A thread that hangs in its sink is left behind.
+ * Main thread. */
 void event_stop(uint64_t timeout_usec);
 
 /* Records of a lower importance than this syslog priority are not made. Any thread. */
 void event_set_level(int max_priority);
 int event_level(void);
-/* Would a record of this kind be told? For callers that would have to build costly fields. */
+/* Would a record of this kind and its own priority be told? For callers that would have to build costly fields. */
 bool event_enabled(enum event_kind kind);
 
 /* Tells an event. `fields` ends with a NULL name. Never blocks on the journal, keeps errno, does not allocate. */
@@ -83,7 +88,8 @@ const char *event_level_name(int priority);           /* "debug" ... "emerg" */
 int event_level_parse(const char *text) _must_check_; /* name or 0-7; -EINVAL */
 
 /*
- * Monitors. The callback runs on the event thread with a record that is valid during the call; it must not block.
+ * Monitors. The callback runs on the event thread with a record that is valid during the call; it must not block, nor call
+ * event_set_monitor() or event_stop(). It may call event_log().
  * One subscriber (the control room fans out). NULL ends it: after the call returns, it is not running any more.
  */
 struct event_record {
@@ -97,7 +103,8 @@ struct event_record {
 typedef void (*event_monitor_fn)(const struct event_record *record, void *userdata);
 void event_set_monitor(event_monitor_fn fn, void *userdata);
 
-/* Counters since start, for `status`: told, dropped because a ring was full, held back by the rate limit. */
+/* Counters since the program began, for `status`: told (lines on suppressed events included), dropped because a ring
+ * was full or the sink failed, held back by the rate limit. Any thread. */
 struct event_counts {
     uint64_t told, dropped, suppressed;
 };

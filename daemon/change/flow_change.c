@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+#include "flow_change.h"
+
+#include <errno.h>
+
+#include "stream.h"
+
+static int remember(struct transaction_worker *tw, const struct flow *f) {
+    if (f->id.slot >= tw->n_before) {
+        uint32_t n = MAX(f->id.slot + 1, tw->n_before * 2);
+        struct flow_before *before = reallocarray(tw->before, n, sizeof(*before));
+
+        if (!before)
+            return -ENOMEM;
+        memset(before + tw->n_before, 0, (n - tw->n_before) * sizeof(*before));
+        tw->before = before;
+        tw->n_before = n;
+    }
+    effective_unref(tw->before[f->id.slot].set);
+    tw->before[f->id.slot] = (struct flow_before){ f->id.generation, effective_ref(f->client.set) };
+    return 0;
+}
+
+static struct effective *make(struct effective *from, const struct transaction_item *item, uint64_t keys) {
+    struct effective *to;
+
+    /* The usual case: the flow had what its listener had. */
+    if (item->view && from == item->from && keys == item->keys)
+        return effective_ref(item->to);
+    to = effective_copy(from);
+    if (!to)
+        return NULL;
+    for (enum setting_id id = 0; id < SETTING_MAX; id++)
+        if (keys & SETTING_BIT(id))
+            effective_apply(to, &item->to->settings, SETTING_BIT(id), item->to->origin[id]);
+    return to;
+}
+
+/* One reference; NULL when out of memory. */
+static struct effective *derive(struct transaction_worker *tw, struct effective *from,
+                                const struct transaction_item *item, uint64_t keys) {
+    struct derived *d;
+    struct effective *to;
+
+    for (unsigned i = 0; i < DERIVED_MAX; i++)
+        if (tw->derived[i].from == from && tw->derived[i].keys == keys)
+            return effective_ref(tw->derived[i].to);
+    to = make(from, item, keys);
+    if (!to)
+        return NULL;
+    d = &tw->derived[tw->next_derived++ % DERIVED_MAX];
+    effective_unref(d->from);
+    effective_unref(d->to);
+    *d = (struct derived){ effective_ref(from), effective_ref(to), keys };
+    return to;
+}
+
+struct counting {
+    struct transaction_worker *tw;
+    bool narrow;
+};
+
+static void count(enum setting_id id, const struct qos_result *result, void *userdata) {
+    struct counting *c = userdata;
+    struct qos_result counted = *result;
+
+    /* A change of this flow alone has no new flows to wait for. */
+    if (c->narrow && result->outcome == QOS_DEFERRED)
+        counted.outcome = QOS_NOT_APPLICABLE;
+    tally_add(&c->tw->tally, id, &counted, false);
+}
+
+static bool is_daemon_setting(enum setting_id id) {
+    return setting_by_id(id)->carriers == CARRIER_DAEMON;
+}
+
+/* Returns the keys that the flow keeps as they were. */
+static uint64_t apply_daemon_settings(struct worker *w, struct flow *f, const struct settings *set, uint64_t keys,
+                                      struct counting *c) {
+    uint64_t kept = 0;
+
+    for (enum setting_id id = 0; id < SETTING_MAX; id++) {
+        struct qos_result result;
+
+        if (!(keys & SETTING_BIT(id)) || !is_daemon_setting(id))
+            continue;
+        stream_apply(w, f, id, set, &result);
+        if (result.outcome == QOS_DEFERRED)
+            kept |= SETTING_BIT(id);
+        if (c)
+            count(id, &result, c);
+    }
+    return kept;
+}
+
+static uint64_t socket_keys(uint64_t keys) {
+    for (enum setting_id id = 0; id < SETTING_MAX; id++)
+        if (is_daemon_setting(id))
+            keys &= ~SETTING_BIT(id);
+    return keys;
+}
+
+/* With dscp = reflect the mark received wins over the socket's base mark. */
+static void reflect(struct flow *f, const struct qos_socket *s) {
+    const struct settings *set = &f->client.set->settings;
+
+    if (!settings_inherits(set, SETTING_DSCP) && set->v[SETTING_DSCP].number == DSCP_REFLECT &&
+        f->received_label != QOS_MARK_NONE)
+        (void) qos_set_tos(s, f->received_tos & 0xfc);
+}
+
+static void swap(struct worker *w, struct flow *f, struct effective *to) {
+    effective_unref(f->client.set);
+    f->client.set = to;
+    stream_settings_changed(w, f);
+}
+
+void flow_change_apply(struct transaction_worker *tw, struct worker *w, struct flow *f,
+                       const struct transaction_item *item) {
+    struct qos_socket s = flow_qos_socket(f, f->endpoint->socket.domain);
+    const struct qos_result no_memory = { .outcome = QOS_FAILED, .error = -ENOMEM };
+    struct counting c = { tw, item->view == NULL };
+    struct effective *to;
+    uint64_t kept;
+
+    if (item->view && f->client.set == item->to)
+        return; /* born since, with the new settings */
+    tw->n_flows++;
+    if (remember(tw, f) < 0) {
+        count((enum setting_id) __builtin_ctzll(item->keys), &no_memory, &c);
+        return;
+    }
+    (void) qos_apply(&s, &item->to->settings, socket_keys(item->keys), &f->endpoint->baseline, count, &c);
+    kept = apply_daemon_settings(w, f, &item->to->settings, item->keys, &c);
+    to = derive(tw, f->client.set, item, item->keys & ~kept);
+    if (!to) {
+        count((enum setting_id) __builtin_ctzll(item->keys), &no_memory, &c);
+        return;
+    }
+    swap(w, f, to);
+    if (item->keys & SETTING_BIT(SETTING_DSCP))
+        reflect(f, &s);
+}
+
+void flow_change_undo(struct transaction_worker *tw, struct worker *w, struct flow *f,
+                      const struct transaction_item *item) {
+    struct qos_socket s = flow_qos_socket(f, f->endpoint->socket.domain);
+    struct flow_before *before = f->id.slot < tw->n_before ? &tw->before[f->id.slot] : NULL;
+    struct effective *to = NULL;
+
+    if (before && before->set && before->generation == f->id.generation)
+        to = before->set;
+    else if (item->view && f->client.set == item->to)
+        to = item->from;
+    if (!to)
+        return;
+    if (qos_apply(&s, &to->settings, socket_keys(item->keys), &f->endpoint->baseline, NULL, NULL) < 0)
+        tw->undo_failed++;
+    (void) apply_daemon_settings(w, f, &to->settings, item->keys, NULL);
+    swap(w, f, effective_ref(to));
+    if (item->keys & SETTING_BIT(SETTING_DSCP))
+        reflect(f, &s);
+}
+
+void transaction_worker_done(struct transaction_worker *tw) {
+    for (uint32_t i = 0; i < tw->n_before; i++)
+        effective_unref(tw->before[i].set);
+    free(tw->before);
+    for (unsigned i = 0; i < DERIVED_MAX; i++) {
+        effective_unref(tw->derived[i].from);
+        effective_unref(tw->derived[i].to);
+    }
+    tally_done(&tw->tally);
+}

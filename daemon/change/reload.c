@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "event.h"
+#include "internal.h"
+#include "plan.h"
+
+/* One reload on its way. */
+struct reload {
+    struct job job;
+    struct config *config;
+    struct config_faults faults;
+    struct plan *plan;
+    struct transaction transaction;
+    struct settings requested;
+    uint64_t keys;
+    const char **added, **removed, **changed;
+    reload_done_fn done;
+    void *userdata;
+};
+
+static struct reload *of_job(struct job *job) {
+    return CONTAINER_OF(job, struct reload, job);
+}
+
+static void reload_free(struct reload *r) {
+    transaction_end(&r->transaction);
+    plan_free(r->plan);
+    config_unref(r->config);
+    config_faults_done(&r->faults);
+    settings_done(&r->requested);
+    free(r->added);
+    free(r->removed);
+    free(r->changed);
+    free(r);
+}
+
+static void log_faults(const struct reload *r) {
+    for (size_t i = 0; i < r->faults.n; i++) {
+        const struct config_fault *fault = &r->faults.items[i];
+        _cleanup_free_ char *text = config_fault_format(fault);
+
+        event_log(EVENT_CONFIG_FAULT, EVENT_FIELDS({ FIELD_FILE, fault->file }), "%s", text ? text : fault->text);
+    }
+    event_log(EVENT_CONFIG_KEPT, EVENT_NO_FIELDS, "reload refused: the earlier configuration stays in force");
+}
+
+static void log_loaded(const struct reload *r) {
+    unsigned n = change_runtime_values(r->job.change);
+
+    event_log(EVENT_CONFIG_LOADED, EVENT_NO_FIELDS, "configuration loaded: %zu listeners%s", r->config->n_listeners,
+              n ? "; runtime changes stay in force on top" : "");
+}
+
+static void answer(struct reload *r, enum change_status status, const char *reason) {
+    struct change *c = r->job.change;
+    static const char *const none[] = { NULL };
+    const struct reload_answer a = {
+        .status = status,
+        .reason = reason,
+        .faults = &r->faults,
+        .tally = &r->transaction.tally,
+        .keys = r->keys,
+        .requested = &r->requested,
+        .added = r->added ? r->added : none,
+        .removed = r->removed ? r->removed : none,
+        .changed = r->changed ? r->changed : none,
+    };
+
+    if (status == CHANGE_DONE)
+        log_loaded(r);
+    else
+        log_faults(r);
+    if (c->on_reload)
+        c->on_reload(false, c->on_reload_userdata);
+    r->done(&a, r->userdata);
+    reload_free(r);
+    if (c->active)
+        change_job_done(c);
+}
+
+static void refuse(struct job *job, enum change_status status, const char *reason) {
+    struct reload *r = of_job(job);
+    const struct reload_answer a = { .status = status, .reason = reason };
+
+    r->done(&a, r->userdata);
+    reload_free(r);
+}
+
+/* Names of what came, went and changed, for the answer. */
+static int note_names(struct reload *r) {
+    size_t n = r->plan->n_listeners, n_added = 0, n_changed = 0;
+
+    r->added = calloc(n + 1, sizeof(*r->added));
+    r->changed = calloc(n + 1, sizeof(*r->changed));
+    r->removed = calloc(r->plan->n_removed + 1, sizeof(*r->removed));
+    if (!r->added || !r->changed || !r->removed)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        if (r->plan->listeners[i].added)
+            r->added[n_added++] = r->plan->listeners[i].conf->name;
+    for (size_t i = 0; i < r->transaction.n_items; i++)
+        r->changed[n_changed++] = r->transaction.items[i].listener->name;
+    for (size_t i = 0; i < r->plan->n_removed; i++)
+        r->removed[i] = r->plan->removed[i]->name;
+    return 0;
+}
+
+/* Listeners that stay and whose settings differ. */
+static int add_items(struct reload *r) {
+    struct transaction *t = &r->transaction;
+
+    t->net = r->job.change->net;
+    t->flows = true;
+    t->items = calloc(MAX(r->plan->n_listeners, (size_t) 1), sizeof(*t->items));
+    if (!t->items)
+        return -ENOMEM;
+    for (size_t i = 0; i < r->plan->n_listeners; i++) {
+        struct plan_listener *pl = &r->plan->listeners[i];
+        struct effective *from = pl->added ? NULL : pl->listener->view->set;
+        uint64_t keys = from ? settings_diff(&from->settings, &pl->view->set->settings) : 0;
+
+        if (!keys)
+            continue;
+        t->items[t->n_items++] = (struct transaction_item){
+            .listener = pl->listener,
+            .view = listener_view_ref(pl->view),
+            .from = effective_ref(from),
+            .to = effective_ref(pl->view->set),
+            .keys = keys,
+        };
+        r->keys |= keys;
+        settings_merge(&r->requested, &pl->view->set->settings, keys);
+    }
+    return 0;
+}
+
+static void on_committed(void *userdata) {
+    struct reload *r = userdata;
+    struct change *c = r->job.change;
+
+    config_unref(c->config);
+    c->config = config_ref(r->config);
+    answer(r, CHANGE_DONE, NULL);
+}
+
+/* The settings took; what is left cannot be refused by a socket. */
+static void on_transaction(struct transaction *t) {
+    struct reload *r = t->userdata;
+
+    if (t->failed) {
+        for (enum setting_id id = 0; id < SETTING_MAX; id++) {
+            const struct tally_key *k = &t->tally.key[id];
+            const struct config_where where = { .file = r->config->files[0] };
+
+            if (k->failed)
+                config_faults_add(&r->faults, &where, setting_by_id(id)->name, "%u sockets refused it: %s; %s",
+                                  k->failed, strerror(-k->error), qos_failure_remedy(id, k->error));
+        }
+        answer(r, CHANGE_FAILED, NULL);
+        return;
+    }
+    if (plan_commit(r->plan, on_committed, r) < 0)
+        answer(r, CHANGE_NO_MEMORY, NULL);
+}
+
+static struct effective *resolve(const struct config_listener *conf, void *userdata) {
+    return overlays_resolve(userdata, conf);
+}
+
+static void run(struct job *job) {
+    struct reload *r = of_job(job);
+    struct change *c = job->change;
+    int result;
+
+    if (c->on_reload)
+        c->on_reload(true, c->on_reload_userdata);
+    result = config_load(c->path, c->schema, &r->config, &r->faults);
+    if (result >= 0)
+        result = plan_new(c->net, r->config, resolve, &c->overlays, &r->faults, &r->plan);
+    if (result >= 0)
+        result = add_items(r);
+    if (result >= 0)
+        result = note_names(r);
+    if (result < 0) {
+        answer(r, result == -ENOMEM ? CHANGE_NO_MEMORY : CHANGE_FAILED, NULL);
+        return;
+    }
+    if (r->config->daemon.workers != 0 && r->config->daemon.workers != c->net->n_workers)
+        event_log(EVENT_SETTING_LIMITED, EVENT_FIELDS({ FIELD_SETTING, "workers" }),
+                  "workers = %u takes effect at the next restart; %u are running", r->config->daemon.workers,
+                  c->net->n_workers);
+    transaction_run(&r->transaction, on_transaction, r);
+}
+
+void change_reload(struct change *c, const struct change_who *who, reload_done_fn done, void *userdata) {
+    struct reload *r = calloc(1, sizeof(*r));
+    const struct reload_answer no_memory = { .status = CHANGE_NO_MEMORY };
+
+    if (!r) {
+        done(&no_memory, userdata);
+        return;
+    }
+    r->done = done;
+    r->userdata = userdata;
+    r->job.run = run;
+    r->job.refuse = refuse;
+    change_queue(c, &r->job, who);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+
+#include "event.h"
+#include "internal.h"
+
+static const char *outcome_text(enum qos_outcome outcome) {
+    static const char *const names[] = {
+        [QOS_APPLIED] = "applied",
+        [QOS_DEFERRED] = "deferred",
+        [QOS_NOT_APPLICABLE] = "not_applicable",
+        [QOS_FAILED] = "failed",
+    };
+
+    return names[outcome];
+}
+
+static void report_failed(const struct change_scope *scope, const struct change_answer *a, const struct setting *row,
+                          const struct event_field *fields) {
+    const struct tally_key *k = &a->tally->key[row->id];
+
+    event_log(EVENT_SETTING_FAILED, fields, "%s: %s refused on %u socket%s (%s), the whole change was undone%s",
+              scope->target, row->name, k->failed, k->failed == 1 ? "" : "s", strerror(-k->error),
+              a->undo_failed ? " except where sockets refused that too" : "");
+}
+
+static void report_key(const struct change_scope *scope, const struct change_answer *a, enum setting_id id,
+                       const struct change_who *who) {
+    const struct setting *row = setting_by_id(id);
+    const struct tally_key *k = &a->tally->key[id];
+    _cleanup_free_ char *old = settings_get_text(a->old, row), *new = settings_get_text(a->requested, row);
+    const char *result = outcome_text(tally_outcome(k));
+    bool narrow = scope->narrowing[0] != '\0';
+    char uid[16], pid[16];
+    const struct event_field *fields;
+
+    snprintf(uid, sizeof(uid), "%u", who->uid);
+    snprintf(pid, sizeof(pid), "%d", who->pid);
+    fields = EVENT_FIELDS({ FIELD_LISTENER, scope->target }, { FIELD_SETTING, row->name }, { FIELD_OLD, old },
+                          { FIELD_NEW, new }, { FIELD_SCOPE, narrow ? scope->narrowing : "all" },
+                          { FIELD_RESULT, result }, { FIELD_UID, uid }, { FIELD_PID, pid });
+    if (tally_outcome(k) == QOS_FAILED) {
+        report_failed(scope, a, row, fields);
+        return;
+    }
+    if (a->status == CHANGE_FAILED)
+        return; /* undone because of another key */
+    event_log(scope->unset ? EVENT_SETTING_UNSET : EVENT_SETTING_CHANGED, fields,
+              "%s: %s %s -> %s%s%s%s: %s on %u endpoints and %u flows, %u deferred, by uid %s", scope->target,
+              row->name, old ? old : "-", new ? new : "-", narrow ? " (" : "", scope->narrowing, narrow ? ")" : "",
+              result, k->applied_endpoints, k->applied_flows, k->deferred, uid);
+}
+
+void report_change(const struct change_scope *scope, const struct change_answer *answer, const struct change_who *who) {
+    for (enum setting_id id = 0; id < SETTING_MAX; id++)
+        if (answer->keys & SETTING_BIT(id))
+            report_key(scope, answer, id, who);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From the merged tree to struct config, with a fault for everything that is wrong. For this room only. Main thread.
+ *
+ * The check functions return 0, faults or not, or -ENOMEM. Those that take a value return 1 if they have one, 0 if they
+ * added a fault instead.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "tree.h"
+
+/* One key of the daemon or of a listener that is not a setting. */
+struct check_key {
+    const char *name;
+    const char *target; /* the only target that has this key; NULL: all */
+    int (*take)(struct load *l, const struct node *n, void *into);
+};
+
+/* check.c: the whole tree into l->config. */
+int check_tree(struct load *l, const struct node *root) _must_check_;
+/* A fault about `n`, whose name nothing knows. `words` (NULL-terminated) are candidates for a suggestion; `settings`:
+ * the names of settings are too. */
+void check_unknown_key(struct load *l, const struct node *n, const char *const *words, bool settings);
+
+/* check-listener.c: one listener. */
+int check_listener(struct load *l, const struct node *group, struct config_listener *into) _must_check_;
+/* The name is a listener's own key: not a setting, not for a profile. */
+bool check_is_listener_key(const char *name);
+/* Endpoints that two entries of `listen` ask for. */
+int check_duplicate_endpoints(struct load *l) _must_check_;
+
+/* check-value.c: a number in the range of `row`. */
+int check_number(struct load *l, const struct node *n, const struct setting *row, int64_t *ret) _must_check_;
+/* A string that is one of `words` (NULL-terminated); *ret_index is its place. `what` names it: "log level". */
+int check_word(struct load *l, const struct node *n, const char *what, const char *const *words,
+               size_t *ret_index) _must_check_;
+/* The words in one string, owned by the caller; NULL when out of memory. */
+char *check_join(const char *const *words, const char *separator) _must_check_;
+/* One key of the settings table, beside its siblings in `group`. */
+int check_setting(struct load *l, const struct node *group, const struct node *n, const struct setting *row,
+                  struct settings *into) _must_check_;

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Flows and their legs: slots that are used again (so a pointer stays valid for a turn), ids with a generation (so an
+ * old id never names a new flow), life cycle. A flow belongs to its worker's thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "address.h"
+#include "codec.h"
+#include "effective.h"
+#include "loop.h"
+#include "pool.h"
+#include "qos.h"
+
+struct flow_id {
+    uint16_t worker;
+    uint32_t slot, generation;
+};
+
+#define FLOW_ID_TEXT_MAX 32
+
+/* "WORKER.SLOT.GENERATION", and back (-EINVAL). */
+const char *flow_id_format(struct flow_id id, char buf[static FLOW_ID_TEXT_MAX]);
+int flow_id_parse(const char *text, struct flow_id *ret) _must_check_;
+
+enum flow_state {
+    FLOW_FREE,
+    FLOW_OPEN,
+    FLOW_FINISHING, /* input has ended; answers are outstanding */
+    FLOW_FLUSHING,  /* the compressor's trailer and the last bytes go out */
+    FLOW_LINGERING, /* shut down for writing; input is discarded until the peer closes, for a bounded time */
+    FLOW_STATE_MAX,
+};
+
+const char *flow_state_name(enum flow_state state);
+
+/* Compression of a leg: made at the first byte that needs it. */
+struct leg_coding {
+    struct coder *encoder, *decoder;
+    bool member_ended; /* the decoder has read a trailer; the next byte begins a new member */
+};
+
+struct leg {
+    struct loop_source source;
+    struct effective *set;                       /* in force on this leg; may differ from its listener's */
+    struct buf *in;                              /* received, not yet decoded */
+    struct buf *out;                             /* to be sent */
+    uint64_t rx_bytes, tx_bytes;                 /* on the wire */
+    uint64_t rx_payload_bytes, tx_payload_bytes; /* decompressed */
+};
+
+struct worker;
+struct listener_view;
+struct endpoint;
+
+struct flow {
+    struct flow_id id;
+    enum flow_state state;
+    struct worker *worker; /* owner */
+    bool v4_mapped;
+    bool peer_done;      /* the peer has sent all it will */
+    bool decode_pending; /* the decoder has more to say than the output took */
+    bool ready;          /* on the worker's ready list */
+    uint8_t received_tos;
+    uint8_t received_label;           /* enum qos_mark_label */
+    enum coding encode_id, decode_id; /* formats fixed for the flow; encode_id may change until the first byte */
+    struct listener_view *view;       /* one reference */
+    struct endpoint *endpoint;        /* one reference: where it came in */
+    struct address peer;
+    uint64_t opened_usec, active_usec, payloads;
+    struct timer timer;
+    struct leg client;
+    struct leg_coding coding;
+    struct flow *next; /* free list, or ready list */
+};
+
+/* What applies settings to this flow's client leg. */
+struct qos_socket flow_qos_socket(const struct flow *f, int domain);
+
+/* Slots of one worker. */
+struct flow_table {
+    uint16_t worker;
+    struct flow **chunks;
+    uint32_t n_chunks, n_used;
+    struct flow *free;
+};
+
+#define FLOW_CHUNK 64
+
+/* A zeroed flow with its id, state FLOW_FREE until the caller opens it; NULL when out of memory. */
+struct flow *flow_table_take(struct flow_table *t) _must_check_;
+/* Gives the slot back; its generation moves on. */
+void flow_table_give(struct flow_table *t, struct flow *f);
+/* NULL when the slot is free, was never used, or holds another generation. */
+struct flow *flow_table_find(const struct flow_table *t, struct flow_id id);
+/* By slot number, for sweeps: NULL for a free slot. Slots run from 0 to flow_table_slots() - 1. */
+struct flow *flow_table_at(const struct flow_table *t, uint32_t slot);
+uint32_t flow_table_slots(const struct flow_table *t);
+void flow_table_done(struct flow_table *t);

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Shared by the files of the top floor: daemon.c (start and stop), service.c (the service manager's view, timers), drain.c (the way
+ * out).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <systemd/sd-event.h>
+
+#include "change.h"
+#include "control.h"
+#include "daemon.h"
+#include "net.h"
+#include "stats.h"
+
+struct daemon {
+    sd_event *event;
+    struct net *net;
+    struct change *change;
+    struct control *control;
+    int control_fd; /* passed, until the control room takes it */
+    /* service.c */
+    char *status; /* last told */
+    uint64_t status_usec, stats_usec;
+    struct stats_snapshot status_totals;
+    uint64_t watchdog_usec;
+    bool ping_answered;
+    /* drain.c */
+    bool stopping, closing;
+    uint64_t drain_until_usec;
+};
+
+/* Timers: status line, listener summaries, watchdog, housekeeping. 0 or -errno. */
+int service_begin(struct daemon *d) _must_check_;
+void service_ready(struct daemon *d);
+void service_reloading(struct daemon *d);
+
+/* Calls `fn` again and again; it returns 0, or a negative errno to end the loop. */
+int service_every(struct daemon *d, uint64_t usec, sd_event_time_handler_t fn) _must_check_;
+
+/* SIGTERM: stops accepting, lets flows finish, then ends the event loop. The second time: ends it now. */
+void drain_begin(struct daemon *d);

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT */
+#include "plan.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "bind.h"
+#include "event.h"
+#include "task.h"
+
+/* ---- making a plan ---- */
+
+struct making {
+    struct plan *plan;
+    struct config_faults *faults;
+    bool failed;
+};
+
+static void fault(struct making *m, const struct config_listener *conf, const struct config_where *where,
+                  const char *key, const char *text) {
+    char path[CONFIG_NAME_MAX + 32];
+
+    snprintf(path, sizeof(path), "listeners.%s%s%s", conf->name, key ? "." : "", key ? key : "");
+    config_faults_add(m->faults, where, path, "%s", text ? text : "out of memory");
+    m->failed = true;
+}
+
+static int add_endpoint(struct listener *l, struct endpoint *e) {
+    struct endpoint **list = reallocarray(l->endpoints, l->n_endpoints + 1, sizeof(*list));
+
+    if (!list)
+        return -ENOMEM;
+    l->endpoints = list;
+    l->endpoints[l->n_endpoints++] = e;
+    return 0;
+}
+
+static void assign_worker(struct net *n, struct endpoint *e) {
+    e->worker = n->next_worker++ % n->n_workers;
+}
+
+static bool has_passed(const struct listener *l) {
+    for (size_t i = 0; i < l->n_endpoints; i++)
+        if (l->endpoints[i]->passed)
+            return true;
+    return false;
+}
+
+/* Passed sockets of the listener's name. They stay in the list of unclaimed ones until commit. */
+static int claim(struct making *m, struct plan_listener *pl) {
+    struct net *n = m->plan->net;
+
+    for (size_t i = 0; i < n->n_unclaimed; i++) {
+        struct endpoint *e = n->unclaimed[i];
+        _cleanup_free_ char *reason = NULL;
+
+        if (!streq(e->name, pl->conf->name))
+            continue;
+        if (endpoint_prepare(e, &pl->view->set->settings, &reason) < 0)
+            fault(m, pl->conf, &pl->conf->where, NULL, reason);
+        e->fresh = true;
+        assign_worker(n, e);
+        if (add_endpoint(pl->listener, endpoint_ref(e)) < 0) {
+            endpoint_unref(e);
+            return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
+static struct endpoint *find_bound(const struct listener *l, const char *text) {
+    for (size_t i = 0; i < l->n_endpoints; i++)
+        if (!l->endpoints[i]->passed && streq(l->endpoints[i]->text, text))
+            return l->endpoints[i];
+    return NULL;
+}
+
+static int bind_missing(struct making *m, struct plan_listener *pl) {
+    struct listener *l = pl->listener;
+
+    for (size_t i = 0; i < l->n_endpoints; i++)
+        l->endpoints[i]->dropped = true;
+    for (size_t i = 0; i < pl->conf->n_listen; i++) {
+        struct endpoint *e = find_bound(l, pl->conf->listen[i].text);
+        _cleanup_free_ char *reason = NULL;
+        int r;
+
+        if (e) {
+            e->dropped = false;
+            continue;
+        }
+        r = endpoint_bind(&pl->conf->listen[i], &pl->view->set->settings, &e, &reason);
+        if (r < 0) {
+            _cleanup_free_ char *text = NULL;
+
+            if (asprintf(&text, "%s: %s", pl->conf->listen[i].text, reason ? reason : strerror(-r)) < 0)
+                text = NULL;
+            fault(m, pl->conf, &pl->conf->where_listen, "listen", text);
+            continue;
+        }
+        assign_worker(m->plan->net, e);
+        r = add_endpoint(l, e);
+        if (r < 0) {
+            endpoint_unref(e);
+            return r;
+        }
+    }
+    return 0;
+}
+
+static int find_sockets(struct making *m, struct plan_listener *pl) {
+    int r = claim(m, pl);
+
+    if (r < 0 || has_passed(pl->listener))
+        return r;
+    if (pl->conf->n_listen == 0) {
+        fault(m, pl->conf, &pl->conf->where, NULL,
+              "no socket: systemd passed none of this name (FileDescriptorName= of a socket unit), and there is no "
+              "listen = [ \"tcp:ADDRESS:PORT\" ] entry");
+        return 0;
+    }
+    return bind_missing(m, pl);
+}
+
+static int plan_listener(struct making *m, const struct config_listener *conf, plan_settings_fn settings,
+                         void *userdata) {
+    struct plan_listener *pl = &m->plan->listeners[m->plan->n_listeners];
+    struct net *n = m->plan->net;
+    struct effective *set;
+    struct target *target;
+    int r;
+
+    pl->conf = conf;
+    pl->listener = net_listener(n, conf->name);
+    pl->added = !pl->listener;
+    if (pl->listener) {
+        listener_ref(pl->listener);
+    } else {
+        r = listener_new(conf->name, n->n_workers, &pl->listener);
+        if (r < 0)
+            return r;
+    }
+    m->plan->n_listeners++;
+    r = target_new(net_target(n, conf->target), conf, &target);
+    if (r < 0)
+        return r;
+    set = settings(conf, userdata);
+    pl->view = set ? listener_view_new(pl->listener, set, target) : NULL;
+    effective_unref(set);
+    target_unref(target);
+    return pl->view ? find_sockets(m, pl) : -ENOMEM;
+}
+
+static int find_removed(struct plan *p, const struct config *c) {
+    struct net *n = p->net;
+
+    p->removed = calloc(n->n_listeners + 1, sizeof(*p->removed));
+    if (!p->removed)
+        return -ENOMEM;
+    for (size_t i = 0; i < n->n_listeners; i++)
+        if (!n->listeners[i]->draining && !config_listener(c, n->listeners[i]->name))
+            p->removed[p->n_removed++] = n->listeners[i];
+    return 0;
+}
+
+int plan_new(struct net *n, const struct config *c, plan_settings_fn settings, void *userdata,
+             struct config_faults *faults, struct plan **ret) {
+    struct making m = { .faults = faults };
+    int r;
+
+    m.plan = calloc(1, sizeof(*m.plan));
+    if (!m.plan)
+        return -ENOMEM;
+    m.plan->net = n;
+    m.plan->listeners = calloc(MAX(c->n_listeners, (size_t) 1), sizeof(*m.plan->listeners));
+    r = m.plan->listeners ? find_removed(m.plan, c) : -ENOMEM;
+    for (size_t i = 0; i < c->n_listeners && r >= 0; i++)
+        r = plan_listener(&m, &c->listeners[i], settings, userdata);
+    if (r >= 0 && m.failed)
+        r = -EINVAL;
+    if (r < 0) {
+        plan_free(m.plan);
+        return r;
+    }
+    *ret = m.plan;
+    return 0;
+}
+
+/* ---- undoing one ---- */
+
+/* Forgets the endpoints for which `leaves` is set. */
+static void forget(struct listener *l, bool fresh) {
+    size_t kept = 0;
+
+    for (size_t i = 0; i < l->n_endpoints; i++) {
+        struct endpoint *e = l->endpoints[i];
+        unsigned failed;
+
+        if (fresh ? !e->fresh : !e->dropped) {
+            l->endpoints[kept++] = e;
+            continue;
+        }
+        e->fresh = false;
+        if (e->passed)
+            (void) qos_baseline_restore(&e->socket, &e->baseline, &failed);
+        endpoint_unref(e);
+    }
+    l->n_endpoints = kept;
+}
+
+struct plan *plan_free(struct plan *p) {
+    if (!p)
+        return NULL;
+    for (size_t i = 0; i < p->n_listeners; i++) {
+        struct plan_listener *pl = &p->listeners[i];
+
+        forget(pl->listener, true);
+        for (size_t j = 0; j < pl->listener->n_endpoints; j++)
+            pl->listener->endpoints[j]->dropped = false;
+        listener_view_unref(pl->view);
+        listener_unref(pl->listener);
+    }
+    free(p->listeners);
+    free(p->removed);
+    free(p);
+    return NULL;
+}
+
+/* ---- carrying it out ---- */
+
+struct commit {
+    struct task task;
+    struct plan *plan;
+    plan_done_fn done;
+    void *userdata;
+};
+
+static bool served_by(const struct endpoint *e, const struct worker *w) {
+    return e->socket.type == SOCK_STREAM || e->worker == w->index;
+}
+
+static void serve(struct worker *w, struct endpoint *e, struct listener_view *view) {
+    int r = worker_add_endpoint(w, e, view);
+
+    if (r < 0)
+        event_log(EVENT_INTERNAL_ERROR, EVENT_FIELDS({ FIELD_LISTENER, view ? view->listener->name : e->name }),
+                  "worker %u cannot watch %s: %s", w->index, e->text, strerror(-r));
+}
+
+static void publish_listener(struct worker *w, const struct plan_listener *pl) {
+    worker_set_view(w, pl->view);
+    for (size_t i = 0; i < pl->listener->n_endpoints; i++) {
+        struct endpoint *e = pl->listener->endpoints[i];
+
+        if (e->dropped)
+            worker_remove_endpoint(w, e);
+        else if (e->fresh && served_by(e, w))
+            serve(w, e, pl->view);
+    }
+}
+
+/* Worker thread. The main thread leaves the plan and its listeners' endpoints alone until every worker has reported. */
+static void publish(struct task *task, struct worker *w) {
+    struct plan *p = CONTAINER_OF(task, struct commit, task)->plan;
+
+    for (size_t i = 0; i < p->n_removed; i++)
+        for (size_t j = 0; j < p->removed[i]->n_endpoints; j++)
+            worker_remove_endpoint(w, p->removed[i]->endpoints[j]);
+    for (size_t i = 0; i < p->n_listeners; i++)
+        publish_listener(w, &p->listeners[i]);
+    if (w->index != 0)
+        return;
+    for (size_t i = 0; i < p->net->n_unclaimed; i++)
+        if (p->net->unclaimed[i]->socket.type == SOCK_STREAM)
+            serve(w, p->net->unclaimed[i], NULL);
+}
+
+static void log_unclaimed(const struct endpoint *e) {
+    event_log(EVENT_SOCKET_UNCLAIMED, EVENT_FIELDS({ FIELD_LISTENER, e->name }),
+              "passed socket %s, named '%s', belongs to no listener: %s; a listener of that name claims it on reload",
+              e->text, e->name, e->socket.type == SOCK_STREAM ? "connections are reset" : "datagrams are not read");
+}
+
+/* Passed sockets of a removed listener are kept, unclaimed: closing our copy would leave clients hanging in systemd's. */
+static void release_endpoints(struct net *n, struct listener *l) {
+    for (size_t i = 0; i < l->n_endpoints; i++) {
+        struct endpoint *e = l->endpoints[i];
+
+        if (e->passed) {
+            n->unclaimed[n->n_unclaimed++] = endpoint_ref(e);
+            log_unclaimed(e);
+        }
+        e->dropped = true;
+    }
+}
+
+static void take_claimed(struct net *n) {
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n->n_unclaimed; i++)
+        if (n->unclaimed[i]->fresh)
+            endpoint_unref(n->unclaimed[i]);
+        else
+            n->unclaimed[kept++] = n->unclaimed[i];
+    n->n_unclaimed = kept;
+}
+
+static void adopt_view(struct plan_listener *pl) {
+    struct listener *l = pl->listener;
+
+    listener_view_unref(l->view);
+    l->view = listener_view_ref(pl->view);
+    if (pl->added)
+        event_log(EVENT_LISTENER_ADDED, EVENT_FIELDS({ FIELD_LISTENER, l->name }),
+                  "listener %s serves %zu socket%s with target %s", l->name, l->n_endpoints,
+                  l->n_endpoints == 1 ? "" : "s", pl->conf->target);
+    for (size_t i = 0; i < l->n_endpoints; i++)
+        l->endpoints[i]->fresh = false;
+}
+
+static void committed(struct task *task) {
+    struct commit *c = CONTAINER_OF(task, struct commit, task);
+    struct plan *p = c->plan;
+
+    for (size_t i = 0; i < p->n_removed; i++)
+        forget(p->removed[i], false);
+    for (size_t i = 0; i < p->n_listeners; i++) {
+        adopt_view(&p->listeners[i]);
+        forget(p->listeners[i].listener, false);
+    }
+    task_end(&c->task);
+    c->done(c->userdata);
+    free(c);
+}
+
+/* Everything that can fail for want of memory, before anything has changed. */
+static int reserve(struct plan *p) {
+    struct net *n = p->net;
+    struct listener **listeners;
+    struct endpoint **unclaimed;
+    size_t released = 0;
+
+    listeners = reallocarray(n->listeners, n->n_listeners + p->n_listeners + 1, sizeof(*listeners));
+    if (!listeners)
+        return -ENOMEM;
+    n->listeners = listeners;
+    for (size_t i = 0; i < p->n_removed; i++)
+        released += p->removed[i]->n_endpoints;
+    unclaimed = reallocarray(n->unclaimed, n->n_unclaimed + released + 1, sizeof(*unclaimed));
+    if (!unclaimed)
+        return -ENOMEM;
+    n->unclaimed = unclaimed;
+    return 0;
+}
+
+int plan_commit(struct plan *p, plan_done_fn done, void *userdata) {
+    struct net *n = p->net;
+    struct commit *c;
+
+    c = calloc(1, sizeof(*c));
+    if (!c)
+        return -ENOMEM;
+    *c = (struct commit){ { .begin = publish, .done = committed }, p, done, userdata };
+    if (reserve(p) < 0 || task_prepare(&c->task, n) < 0) {
+        free(c);
+        return -ENOMEM;
+    }
+    take_claimed(n);
+    for (size_t i = 0; i < n->n_unclaimed && n->n_listeners == 0; i++)
+        log_unclaimed(n->unclaimed[i]);
+    for (size_t i = 0; i < p->n_removed; i++) {
+        p->removed[i]->draining = true;
+        release_endpoints(n, p->removed[i]);
+    }
+    for (size_t i = 0; i < p->n_listeners; i++)
+        if (p->listeners[i].added)
+            n->listeners[n->n_listeners++] = listener_ref(p->listeners[i].listener);
+    task_launch(&c->task, n);
+    return 0;
+}

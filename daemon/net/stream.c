@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+#include "stream.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "event.h"
+#include "stream_internal.h"
+
+/* How long a finished flow waits for its peer to close: a close with unread input would reset what is still on its way. */
+#define LINGER_USEC (2 * USEC_PER_SEC)
+
+/* Bytes of input that one turn of a lingering flow throws away. */
+#define DISCARD_BYTES ((size_t) 64 * 1024)
+
+static const struct {
+    const char *text;
+    enum counter counter;
+} ends[STREAM_END_MAX] = {
+    [STREAM_END_DONE] = { "done", STAT_CLOSED },
+    [STREAM_END_RESET] = { "reset by the peer", STAT_RESETS },
+    [STREAM_END_ERROR] = { "error", STAT_ERRORS },
+    [STREAM_END_IDLE] = { "idle timeout", STAT_TIMEOUTS },
+    [STREAM_END_CLOSED] = { "closed on request", STAT_CLOSED },
+};
+
+static void log_end(const struct flow *f, enum stream_end why, int error) {
+    enum event_kind kind = why == STREAM_END_ERROR ? EVENT_FLOW_FAILED : EVENT_FLOW_CLOSED;
+    char id[FLOW_ID_TEXT_MAX], peer[ADDRESS_TEXT_MAX];
+
+    if (!event_enabled(kind))
+        return;
+    event_log(kind,
+              EVENT_FIELDS({ FIELD_LISTENER, f->view->listener->name }, { FIELD_FLOW, flow_id_format(f->id, id) },
+                           { FIELD_PEER, address_format(&f->peer, peer) }, { FIELD_RESULT, ends[why].text }),
+              "%s: flow %s from %s ended: %s%s%s, %llu bytes in, %llu out", f->view->listener->name, id, peer,
+              ends[why].text, error ? ": " : "", error ? strerror(-error) : "", (unsigned long long) f->client.rx_bytes,
+              (unsigned long long) f->client.tx_bytes);
+}
+
+void stream_end(struct worker *w, struct flow *f, enum stream_end why, int error) {
+    struct listener_view *view = f->view;
+    struct stats *stats = worker_stats(w, view);
+    uint8_t key[16];
+
+    log_end(f, why, error);
+    if (ends[why].counter != STAT_CLOSED)
+        stats_add(stats, ends[why].counter, 1);
+    stats_add(stats, STAT_CLOSED, 1);
+    stats_add(stats, STAT_LOST_BYTES, buf_size(f->client.out));
+
+    loop_remove(&w->loop, &f->client.source);
+    wheel_disarm(&w->loop.wheel, &f->timer);
+    f->client.source.fd = close_fd(f->client.source.fd);
+    f->coding.encoder = coder_free(f->coding.encoder);
+    f->coding.decoder = coder_free(f->coding.decoder);
+    f->client.in = pool_return(&w->pool, f->client.in);
+    f->client.out = pool_return(&w->pool, f->client.out);
+    f->client.set = effective_unref(f->client.set);
+    f->endpoint = endpoint_unref(f->endpoint);
+    address_key(&f->peer, key);
+    admission_source_leave(&view->listener->admission, key);
+    worker_leave(w, view->listener);
+    f->view = listener_view_unref(view);
+    if (f->ready)
+        worker_forget_ready(w, f);
+    flow_table_give(&w->flows, f);
+}
+
+static void end_by_error(struct worker *w, struct flow *f, int error) {
+    bool reset = error == -ECONNRESET || error == -EPIPE;
+
+    stream_end(w, f, reset ? STREAM_END_RESET : STREAM_END_ERROR, error);
+}
+
+/* Corrupt input ends the input; the answers before it still go out. */
+static void fail_decoding(struct worker *w, struct flow *f, const char *what) {
+    char id[FLOW_ID_TEXT_MAX], peer[ADDRESS_TEXT_MAX];
+    unsigned long long offset = f->coding.decoder ? coder_in_bytes(f->coding.decoder) : 0;
+
+    stats_add(worker_stats(w, f->view), STAT_DECODE_ERRORS, 1);
+    event_log(EVENT_DECODE_FAILED,
+              EVENT_FIELDS({ FIELD_LISTENER, f->view->listener->name }, { FIELD_FLOW, flow_id_format(f->id, id) },
+                           { FIELD_PEER, address_format(&f->peer, peer) }),
+              "%s: flow %s from %s: %s %s data at byte %llu; the flow is closed", f->view->listener->name, id, peer,
+              what, coding_info(f->decode_id)->name, offset);
+    f->decode_pending = false;
+    f->client.in = pool_return(&w->pool, f->client.in);
+}
+
+/* IPv6 tells the mark of the latest segment: follow it. */
+static void follow_mark(struct flow *f) {
+    struct qos_socket s = flow_qos_socket(f, f->endpoint->socket.domain);
+    uint8_t tos;
+
+    if (qos_received_tos(&s, &tos) == QOS_MARK_NONE || (tos & 0xfc) == (f->received_tos & 0xfc))
+        return;
+    f->received_tos = tos;
+    (void) qos_set_tos(&s, tos & 0xfc);
+}
+
+static void on_received(struct flow *f) {
+    const struct settings *set = &f->client.set->settings;
+
+    if (!settings_inherits(set, SETTING_DSCP) && set->v[SETTING_DSCP].number == DSCP_REFLECT &&
+        f->received_label == QOS_MARK_LATEST)
+        follow_mark(f);
+    if (!settings_inherits(set, SETTING_QUICKACK))
+        qos_rearm_quickack(f->client.source.fd, set->v[SETTING_QUICKACK].number != 0);
+}
+
+/* 1: the peer has sent all it will. */
+static int receive(struct worker *w, struct flow *f) {
+    size_t room = (size_t) stream_setting(f, SETTING_IO_BUFFER).number;
+    void *data = worker_scratch(w, SCRATCH_IN, room);
+    ssize_t n;
+
+    if (!data)
+        return -ENOMEM;
+    n = recv(f->client.source.fd, data, room, 0);
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    if (n == 0)
+        return 1;
+    f->active_usec = w->loop.now_usec;
+    f->client.rx_bytes += (size_t) n;
+    stats_add(worker_stats(w, f->view), STAT_RX_BYTES, (uint64_t) n);
+    on_received(f);
+    return stream_feed(w, f, data, (size_t) n);
+}
+
+static int turn_open(struct worker *w, struct flow *f) {
+    int r = receive(w, f);
+
+    if (r != 1)
+        return r;
+    f->peer_done = true;
+    f->state = FLOW_FINISHING;
+    if (f->coding.decoder && !f->coding.member_ended && coder_in_bytes(f->coding.decoder) > 0)
+        fail_decoding(w, f, "truncated");
+    return 0;
+}
+
+static int turn_finishing(struct worker *w, struct flow *f) {
+    f->state = FLOW_FLUSHING;
+    return stream_write_trailer(w, f);
+}
+
+/* 1: the flow has ended. */
+static int turn_flushing(struct worker *w, struct flow *f) {
+    if (f->peer_done) {
+        stream_end(w, f, STREAM_END_DONE, 0);
+        return 1;
+    }
+    if (shutdown(f->client.source.fd, SHUT_WR) < 0)
+        return -errno;
+    f->state = FLOW_LINGERING;
+    wheel_arm(&w->loop.wheel, &f->timer, w->loop.now_usec + LINGER_USEC);
+    return 0;
+}
+
+/* 1: the flow has ended. */
+static int turn_lingering(struct worker *w, struct flow *f) {
+    void *data = worker_scratch(w, SCRATCH_IN, DISCARD_BYTES);
+    ssize_t n;
+
+    if (!data)
+        return -ENOMEM;
+    n = recv(f->client.source.fd, data, DISCARD_BYTES, 0);
+    if (n == 0) {
+        stream_end(w, f, STREAM_END_DONE, 0);
+        return 1;
+    }
+    if (n < 0 && errno != EAGAIN && errno != EINTR)
+        return -errno;
+    return 0;
+}
+
+/* 0: goes on, 1: has ended, or an error that ends it. */
+static int turn(struct worker *w, struct flow *f) {
+    int r = stream_flush(w, f);
+
+    if (r < 0 || stream_blocked(f))
+        return r;
+    if (f->decode_pending) {
+        r = stream_feed_kept(w, f);
+        if (r < 0 || stream_blocked(f) || f->decode_pending)
+            return r;
+    }
+    if (f->state == FLOW_OPEN) {
+        r = turn_open(w, f);
+        if (r < 0 || f->state == FLOW_OPEN || stream_blocked(f))
+            return r;
+    }
+    if (f->state == FLOW_FINISHING) {
+        r = turn_finishing(w, f);
+        if (r < 0 || stream_blocked(f))
+            return r;
+    }
+    if (f->state == FLOW_FLUSHING)
+        return turn_flushing(w, f);
+    return turn_lingering(w, f);
+}
+
+static uint32_t wanted_events(const struct flow *f) {
+    if (stream_blocked(f))
+        return EPOLLOUT;
+    return f->decode_pending ? 0 : EPOLLIN;
+}
+
+void stream_turn(struct worker *w, struct flow *f) {
+    int r = turn(w, f);
+
+    if (r == -EBADMSG) {
+        fail_decoding(w, f, "corrupt");
+        if (f->state == FLOW_OPEN)
+            f->state = FLOW_FINISHING;
+        r = turn(w, f);
+    }
+    if (r < 0)
+        end_by_error(w, f, r);
+    else if (r == 0)
+        loop_modify(&w->loop, &f->client.source, wanted_events(f));
+}
+
+void stream_finish(struct worker *w, struct flow *f) {
+    if (f->state != FLOW_OPEN)
+        return;
+    f->state = FLOW_FINISHING;
+    stream_turn(w, f);
+}
+
+static void on_event(struct loop_source *source, uint32_t events) {
+    struct flow *f = CONTAINER_OF(CONTAINER_OF(source, struct leg, source), struct flow, client);
+
+    stream_turn(f->worker, f);
+}
+
+static void arm_idle(struct worker *w, struct flow *f) {
+    uint64_t idle_usec = (uint64_t) stream_setting(f, SETTING_IDLE_TIMEOUT).number;
+
+    if (f->state == FLOW_LINGERING)
+        return;
+    if (idle_usec)
+        wheel_arm(&w->loop.wheel, &f->timer, f->active_usec + idle_usec);
+    else
+        wheel_disarm(&w->loop.wheel, &f->timer);
+}
+
+static void on_expire(struct timer *timer) {
+    struct flow *f = CONTAINER_OF(timer, struct flow, timer);
+    struct worker *w = f->worker;
+    uint64_t idle_usec = (uint64_t) stream_setting(f, SETTING_IDLE_TIMEOUT).number;
+
+    if (f->state == FLOW_LINGERING)
+        stream_end(w, f, STREAM_END_DONE, 0);
+    else if (f->active_usec + idle_usec <= w->loop.now_usec)
+        stream_end(w, f, STREAM_END_IDLE, 0);
+    else
+        arm_idle(w, f);
+}
+
+void stream_settings_changed(struct worker *w, struct flow *f) {
+    arm_idle(w, f);
+}
+
+/* What the accepted socket did not inherit from the listening one, and the mark that the handshake brought. */
+static int prepare_socket(struct worker *w, struct flow *f) {
+    struct qos_socket s = flow_qos_socket(f, f->endpoint->socket.domain);
+    const struct settings *set = &f->client.set->settings;
+    int r = qos_apply_accepted(&s, set);
+
+    f->received_label = qos_received_tos(&s, &f->received_tos);
+    if (f->received_label == QOS_MARK_NONE)
+        return r;
+    stats_mark(worker_stats(w, f->view), f->received_tos);
+    if (!settings_inherits(set, SETTING_DSCP) && set->v[SETTING_DSCP].number == DSCP_REFLECT)
+        (void) qos_set_tos(&s, f->received_tos & 0xfc);
+    return r;
+}
+
+static void log_opened(const struct flow *f) {
+    char id[FLOW_ID_TEXT_MAX], peer[ADDRESS_TEXT_MAX];
+
+    if (event_enabled(EVENT_FLOW_OPENED))
+        event_log(EVENT_FLOW_OPENED,
+                  EVENT_FIELDS({ FIELD_LISTENER, f->view->listener->name }, { FIELD_FLOW, flow_id_format(f->id, id) },
+                               { FIELD_PEER, address_format(&f->peer, peer) }),
+                  "%s: flow %s from %s opened", f->view->listener->name, id, peer);
+}
+
+int stream_open(struct endpoint_source *from, int fd, const struct address *peer) {
+    struct worker *w = from->worker;
+    struct flow *f = flow_table_take(&w->flows);
+    int r;
+
+    if (!f)
+        return -ENOMEM;
+    f->worker = w;
+    f->view = from->view;
+    f->endpoint = from->endpoint;
+    f->peer = *peer;
+    f->v4_mapped = address_is_v4_mapped(peer);
+    f->opened_usec = f->active_usec = w->loop.now_usec;
+    f->timer.on_expire = on_expire;
+    f->client.set = from->view->set;
+    f->client.source = (struct loop_source){ .fd = fd, .on_event = on_event };
+    f->encode_id = stream_setting(f, SETTING_COMPRESSION).coding.id;
+    f->decode_id = stream_setting(f, SETTING_DECOMPRESSION).coding.id;
+    r = loop_add(&w->loop, &f->client.source, EPOLLIN);
+    if (r < 0) {
+        flow_table_give(&w->flows, f);
+        return r;
+    }
+    listener_view_ref(f->view);
+    endpoint_ref(f->endpoint);
+    effective_ref(f->client.set);
+    f->state = FLOW_OPEN;
+    r = prepare_socket(w, f);
+    if (r < 0)
+        event_log(EVENT_SETTING_LIMITED, EVENT_FIELDS({ FIELD_LISTENER, f->view->listener->name }),
+                  "%s: an accepted connection did not take every setting: %s", f->view->listener->name, strerror(-r));
+    log_opened(f);
+    arm_idle(w, f);
+    return 0;
+}
