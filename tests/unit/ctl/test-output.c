@@ -96,6 +96,25 @@ static void a_full_disk_is_an_error(void **state) {
     fclose(file);
 }
 
+static void words_are(unsigned width, const char *text, const char *expected) {
+    char *written = NULL;
+    size_t size;
+    struct output o = { .file = open_memstream(&written, &size), .width = width };
+
+    output_words(&o, "files", 7, STYLE_PLAIN, text);
+    fclose(o.file);
+    assert_string_equal(written, expected);
+    free(written);
+}
+
+static void words_are_wrapped(void **state) {
+    words_are(0, "one two three four five six", "files  one two three four five six\n");
+    words_are(20, "one two three four", "files  one two three\n       four\n");
+    words_are(20, "one /a/very/long/path", "files  one\n       /a/very/long/\n       path\n");
+    words_are(3, "one two three", "files  one two\n       three\n");
+    words_are(20, "", "files  \n");
+}
+
 static int ignore_sigpipe(void **state) {
     signal(SIGPIPE, SIG_IGN);
     return 0;
@@ -103,8 +122,11 @@ static int ignore_sigpipe(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lists_written_in_pieces_are_json),  cmocka_unit_test(json_is_ascii),
-        cmocka_unit_test(files_have_no_colour_and_no_width), cmocka_unit_test(a_reader_that_has_gone_is_told_apart),
+        cmocka_unit_test(lists_written_in_pieces_are_json),
+        cmocka_unit_test(json_is_ascii),
+        cmocka_unit_test(words_are_wrapped),
+        cmocka_unit_test(files_have_no_colour_and_no_width),
+        cmocka_unit_test(a_reader_that_has_gone_is_told_apart),
         cmocka_unit_test(a_full_disk_is_an_error),
     };
     return cmocka_run_group_tests(tests, ignore_sigpipe, NULL);
