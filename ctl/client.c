@@ -56,7 +56,7 @@ static int open_socket(const char *path, uint64_t timeout_usec, int interrupt_fd
 }
 
 int client_connect(const char *path, uint64_t timeout_usec, int interrupt_fd, struct client **ret) {
-    int fd;
+    int fd = -EBADF;
     int r = open_socket(path, timeout_usec, interrupt_fd, &fd);
     if (r < 0)
         return r;

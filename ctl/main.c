@@ -50,7 +50,7 @@ static enum status finish(struct ctl *ctl, enum status status) {
 static enum status run(const struct args *args) {
     struct ctl ctl = { .args = args, .interrupt_fd = -1 };
     _cleanup_free_ char *reason = NULL;
-    const struct verb *verb;
+    const struct verb *verb = NULL;
 
     output_init(&ctl.out, stdout, args->option[OPTION_JSON] != NULL, args->option[OPTION_NO_COLOR] != NULL);
     if (args->verb && !(verb = verb_find(args->verb)))

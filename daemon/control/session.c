@@ -212,7 +212,7 @@ static uint64_t deadline(const struct session *s, const char **ret_reason) {
 }
 
 static void arm(struct session *s, bool again) {
-    const char *reason;
+    const char *reason = NULL;
     uint64_t at = deadline(s, &reason);
     uint32_t events = 0;
 
@@ -261,7 +261,7 @@ static int on_work(_unused_ sd_event_source *source, void *userdata) {
 
 static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
     struct session *s = userdata;
-    const char *reason;
+    const char *reason = NULL;
 
     if (deadline(s, &reason) > now_usec(s)) {
         arm(s, false);

@@ -93,7 +93,7 @@ int worker_start(struct worker *w) {
     if (r > 0)
         return -r;
     w->started = true;
-    snprintf(name, sizeof(name), "sockq-worker-%u", w->index % 1000);
+    snprintf(name, sizeof(name), "worker-%u", w->index % 1000);
     (void) pthread_setname_np(w->thread, name);
     return 0;
 }
