@@ -293,9 +293,7 @@ static pid_t fork_stranger(const char *path) {
     if (pid > 0)
         return pid;
     alarm(30);
-    if (setuid(65534) < 0)
-        _exit(77);
-    _exit(recv(client(path), &byte, 1, 0) == 0 ? 0 : 1);
+    _exit(setuid(65534) < 0 || recv(client(path), &byte, 1, 0) != 0);
 }
 
 /* Others are refused while there still is room for administrators: which this process is. */
@@ -304,14 +302,14 @@ static void test_some_sessions_are_kept(void **state) {
     int fd, status;
     pid_t pid;
 
+    if (geteuid() != 0)
+        skip(); /* only root may become somebody else */
     f->config.limits.sessions = f->config.limits.sessions_kept = 1;
     restart(f);
     assert_int_equal(chmod(f->directory, 0755), 0);
     pid = fork_stranger(f->path);
     while (waitpid(pid, &status, WNOHANG) == 0)
         assert_true(sd_event_run(f->event, 10 * USEC_PER_MSEC) >= 0);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-        skip(); /* only root may become somebody else */
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
 
