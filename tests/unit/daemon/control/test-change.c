@@ -174,8 +174,10 @@ static void test_faulty_values_are_all_told(void **state) {
     json_decref(j);
 
     fake_call(f, "Set", "{\"target\":\"orders\",\"settings\":{\"dscp\":\"EFF\",\"nodlay\":\"true\"}}", false);
-    j = fake_error(f, "NoSuchSetting");
-    assert_string_equal(fake_text(j, "suggestion"), "nodelay");
+    j = fake_error(f, "InvalidSettings");
+    assert_string_equal(fake_text(j, "faults.0.setting"), "dscp");
+    assert_string_equal(fake_text(j, "faults.1.setting"), "nodlay");
+    assert_string_equal(fake_text(j, "faults.1.reason"), "there is no such setting, did you mean 'nodelay'?");
     json_decref(j);
     assert_int_equal(f->change.submitted, 0);
 }
