@@ -175,9 +175,9 @@ static void test_faulty_values_are_all_told(void **state) {
 
     fake_call(f, "Set", "{\"target\":\"orders\",\"settings\":{\"dscp\":\"EFF\",\"nodlay\":\"true\"}}", false);
     j = fake_error(f, "InvalidSettings");
-    assert_int_equal(json_array_size(fake_at(j, "faults")), 2);
+    assert_string_equal(fake_text(j, "faults.0.setting"), "dscp");
     assert_string_equal(fake_text(j, "faults.1.setting"), "nodlay");
-    assert_non_null(strstr(fake_text(j, "faults.1.reason"), "'nodelay'"));
+    assert_string_equal(fake_text(j, "faults.1.reason"), "there is no such setting, did you mean 'nodelay'?");
     json_decref(j);
     assert_int_equal(f->change.submitted, 0);
 }

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+import os
+import resource
+
+import pytest
+
+from harness import netns, wire
+from harness.config import one_listener
+from harness.daemon import BUILD, SOCKQCTL, SOCKQD, Daemon
+from harness.sockets import address_of, open_socket
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "wire: looks at packets, needs root")
+    config.addinivalue_line("markers", "root: needs root for another reason")
+    config.addinivalue_line("markers", "workers: exercises the threads; what the ThreadSanitizer build runs")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def pytest_report_header(config):
+    return f"sockq under test: {BUILD}"
+
+
+def pytest_sessionstart(session):
+    for program in (SOCKQD, SOCKQCTL):
+        if not program.exists():
+            pytest.exit(f"{program} is missing: build first (tools/test does), or set SOCKQ_BUILD", returncode=2)
+
+
+def pytest_runtest_setup(item):
+    reason = None
+    if item.get_closest_marker("wire"):
+        reason = wire.why_not()
+    elif item.get_closest_marker("root") and os.geteuid() != 0:
+        reason = "needs root"
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def make_daemon():
+    """Daemons with everything one can say; all are stopped and judged at the end."""
+    made = []
+
+    def make(*arguments, **keywords):
+        made.append(Daemon(*arguments, **keywords))
+        return made[-1]
+
+    yield make
+    errors = []
+    for daemon in made:
+        try:
+            daemon.close()
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+@pytest.fixture
+def closing():
+    """closing(x) returns x and closes it when the test is over."""
+    kept = []
+
+    def keep(what):
+        kept.append(what)
+        return what
+
+    yield keep
+    for what in reversed(kept):
+        what.close()
+
+
+@pytest.fixture
+def serve(make_daemon, closing):
+    """serve("tcp4", target="echo", ...): a started daemon with one listener "orders" on sockets of these kinds.
+
+    Keywords are the listener's keys; profile={...} makes a profile "base". The daemon gets .addresses, .address (the first)."""
+
+    def start(*kinds, target="ack", daemon=None, start_options=None, hosts=None, prepare=None, **keys):
+        sockets = [closing(open_socket(kind, (hosts or {}).get(kind))) for kind in kinds]
+        if prepare:
+            for sock in sockets:
+                prepare(sock)
+        tree = one_listener(target, **keys)
+        if daemon:
+            tree["daemon"] = daemon
+        made = make_daemon(tree, sockets=[("orders", sock) for sock in sockets], **(start_options or {}))
+        made.listening = sockets
+        made.addresses = [address_of(sock) for sock in sockets]
+        made.address = made.addresses[0]
+        return made.start()
+
+    return start
+
+
+@pytest.fixture
+def link(closing):
+    reason = netns.why_not()
+    if reason:
+        pytest.skip(reason)
+    return closing(netns.Link())

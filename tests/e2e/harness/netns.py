@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+"""Two network namespaces joined by a veth pair, with an nft counter for each DSCP that arrives."""
+import json
+import os
+import shutil
+import subprocess
+
+
+def why_not():
+    """None, or why there can be no namespaces here."""
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    for tool in ("ip", "nft"):
+        if not shutil.which(tool):
+            return f"{tool} is not installed"
+    tried = subprocess.run(["unshare", "--net", "true"], capture_output=True, text=True)
+    return None if tried.returncode == 0 else f"no network namespace: {tried.stderr.strip()}"
+
+
+def _run(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+class Link:
+    """server (10.213.0.1, fd5c::1) and client (10.213.0.2, fd5c::2), in namespaces of unique names."""
+
+    V4 = {"server": "10.213.0.1", "client": "10.213.0.2"}
+    V6 = {"server": "fd5c::1", "client": "fd5c::2"}
+
+    def __init__(self):
+        self.names = {end: f"sockq-{os.getpid()}-{end}" for end in self.V4}
+        try:
+            for name in self.names.values():
+                _run("ip", "netns", "add", name)
+            _run("ip", "link", "add", "sockq0", "netns", self.names["server"], "type", "veth",
+                 "peer", "name", "sockq0", "netns", self.names["client"])
+            for end, name in self.names.items():
+                for word in (["addr", "add", self.V4[end] + "/24", "dev", "sockq0"],
+                             ["addr", "add", self.V6[end] + "/64", "dev", "sockq0", "nodad"],
+                             ["link", "set", "sockq0", "up"], ["link", "set", "lo", "up"]):
+                    _run("ip", "-n", name, *word)
+        except BaseException:
+            self.close()
+            raise
+
+    def command(self, end):
+        """The prefix that runs a command at an end."""
+        return ["ip", "netns", "exec", self.names[end]]
+
+    def count_received(self, end, port, dscps):
+        """Counters at an end for what arrives from a port with each of these marks."""
+        rules = [f"add table inet sockq; add chain inet sockq in {{ type filter hook input priority 0; }}"]
+        for dscp in dscps:
+            rules.append(f"add counter inet sockq dscp{dscp}")
+            for family in ("ip", "ip6"):
+                for protocol in ("tcp", "udp"):
+                    rules.append(f"add rule inet sockq in {family} dscp {dscp} {protocol} sport {port} "
+                                 f"counter name dscp{dscp}")
+        subprocess.run([*self.command(end), "nft", "-f", "-"], input="\n".join(rules), text=True, check=True,
+                       capture_output=True)
+
+    def counted(self, end):
+        """{dscp: packets}"""
+        listing = json.loads(_run(*self.command(end), "nft", "-j", "list", "counters", "table", "inet", "sockq"))
+        return {int(item["counter"]["name"][4:]): item["counter"]["packets"]
+                for item in listing["nftables"] if "counter" in item}
+
+    def close(self):
+        for name in self.names.values():
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
