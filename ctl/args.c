@@ -61,7 +61,7 @@ static int refuse_unknown(const char *word, char **ret_reason) {
 }
 
 /* Parses the option at argv[*i] and moves *i past its argument. */
-static int parse_option(int argc, char **argv, int *i, struct args *a, char **ret_reason) {
+static int parse_option(int argc, const char *const *argv, int *i, struct args *a, char **ret_reason) {
     const char *word = argv[*i];
     const char *equals = word[1] == '-' ? strchr(word, '=') : NULL;
     int id;
@@ -91,7 +91,7 @@ static int parse_option(int argc, char **argv, int *i, struct args *a, char **re
     return 0;
 }
 
-int args_parse(int argc, char **argv, struct args *ret, char **ret_reason) {
+int args_parse(int argc, const char *const *argv, struct args *ret, char **ret_reason) {
     struct args a = { .words = calloc((size_t) argc + 1, sizeof(char *)) };
     bool ended = false;
     int r = 0;

@@ -56,7 +56,7 @@ struct args {
 };
 
 /* Takes argv apart. 0; -EINVAL with *ret_reason (one clause, owned by the caller); -ENOMEM. */
-int args_parse(int argc, char **argv, struct args *ret, char **ret_reason) _must_check_;
+int args_parse(int argc, const char *const *argv, struct args *ret, char **ret_reason) _must_check_;
 void args_done(struct args *a);
 
 /* A duration as people type it on a command line: "2" and "0.5" are seconds, "200ms" has a unit. 0, -EINVAL, -ERANGE. */

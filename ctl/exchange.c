@@ -191,21 +191,19 @@ static void take_stream(struct exchange *x, struct transfer *t, const char *data
     }
 }
 
-/* Reads all that is there. 1: read something; 0: nothing; -ECONNRESET at the end of the stream. */
+/* Reads all that is there. 0; -ECONNRESET at the end of the stream. */
 static int read_stream(struct exchange *x, struct transfer *t) {
     struct mark mark;
-    int some = 0;
 
     for (;;) {
         ssize_t n = receive(x, &mark);
         if (n == -EAGAIN)
-            return some;
+            return 0;
         if (n == 0)
             return -ECONNRESET;
         if (n < 0)
             return (int) n;
         take_stream(x, t, x->input, (size_t) n);
-        some = 1;
     }
 }
 
@@ -236,16 +234,17 @@ static int run_transfer(struct exchange *x, struct transfer *t) {
         int written = write_stream(x, t);
         if (written < 0)
             return written;
-        int received = read_stream(x, t);
-        if (received < 0)
-            return received;
+        size_t replied = t->reply.size;
+        int r = read_stream(x, t);
+        if (r < 0)
+            return r;
         if (is_complete(x, t))
             return 1;
-        if (written > 0 || received > 0)
+        if (written > 0 || t->reply.size > replied)
             deadline_usec = clock_now() + x->plan->timeout_usec;
 
         short events = (short) (POLLIN | (t->sent < x->plan->size ? POLLOUT : 0));
-        int r = clock_wait(x->fd, events, x->interrupt_fd, deadline_usec);
+        r = clock_wait(x->fd, events, x->interrupt_fd, deadline_usec);
         if (r < 0)
             return r == -ETIMEDOUT ? 0 : r;
     }
@@ -259,8 +258,11 @@ static int exchange_stream(struct exchange *x, uint64_t number, struct reply *re
         return r;
     t.start_usec = clock_now();
     r = run_transfer(x, &t);
-    if (t.reply.size == 0 || !x->plan->wait_reply)
-        return MIN(r, 0) < 0 ? r : t.sent < x->plan->size ? -ETIMEDOUT : 0;
+    if (t.reply.size == 0 || !x->plan->wait_reply) {
+        if (r < 0)
+            return r;
+        return t.sent < x->plan->size ? -ETIMEDOUT : 0;
+    }
 
     if (t.echo && t.reply.size < x->plan->size)
         x->skip_bytes = x->plan->size - t.reply.size;

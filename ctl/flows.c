@@ -11,19 +11,19 @@
 
 static const struct column columns[] = {
     { "ID", .width_min = 6 },
-    { "LISTENER", .width_min = 8, .drop = 3 },
-    { "STATE", .drop = 4 },
+    { "LISTENER", .width_min = 8, .drop = 6 },
+    { "STATE", .drop = 7 },
     { "PEER", .width_min = 15 },
-    { "AGE", .right = true },
+    { "AGE", .right = true, .drop = 2 },
     { "IN", .right = true },
     { "OUT", .right = true },
     { "DSCP" },
-    { "RECEIVED" },
-    { "RTT", .right = true },
-    { "RETR", .right = true },
-    { "QUEUE", .right = true },
-    { "CODING", .drop = 6 },
-    { "OVERRIDES", .width_min = 9, .drop = 5 },
+    { "RECEIVED", .drop = 1 },
+    { "RTT", .right = true, .drop = 3 },
+    { "RETR", .right = true, .drop = 4 },
+    { "QUEUE", .right = true, .drop = 5 },
+    { "CODING", .drop = 9 },
+    { "OVERRIDES", .width_min = 9, .drop = 8 },
 };
 
 struct listing {

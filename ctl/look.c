@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <inttypes.h>
+#include <stdarg.h>
 
 #include "call.h"
 #include "field.h"
@@ -8,6 +9,7 @@
 #include "verb.h"
 
 #define PROFILE_PREFIX "profile:"
+#define HEADING_INDENT 17
 
 static void add_socket(struct table *t, const json_t *listener, const json_t *s) {
     const char *state = field_text(listener, "state");
@@ -32,7 +34,7 @@ static int print_listeners(struct output *o, const json_t *listeners) {
         { "TARGET" },
         { "PROFILE", .width_min = 8, .drop = 1 },
         { "FLOWS", .right = true },
-        { "SOCKET", .width_min = 18 },
+        { "SOCKET", .width_min = 21 },
         { "ORIGIN", .drop = 3 },
         { "FD", .right = true, .drop = 4 },
     };
@@ -78,6 +80,17 @@ static int print_unclaimed(struct output *o, const json_t *sockets) {
     return table_print(t, o);
 }
 
+static void print_field(struct output *o, const char *label, enum style style, const char *format, ...) _printf_(4, 5);
+static void print_field(struct output *o, const char *label, enum style style, const char *format, ...) {
+    _cleanup_free_ char *text = NULL;
+    va_list ap;
+
+    va_start(ap, format);
+    int r = vasprintf(&text, format, ap);
+    va_end(ap);
+    output_words(o, label, HEADING_INDENT, style, r < 0 ? "(out of memory)" : text);
+}
+
 static int print_heading(struct output *o, const json_t *reply) {
     _cleanup_free_ char *features = field_join(reply, "features", " "), *files = field_join(reply, "files", " ");
     const char *state = field_text(reply, "state");
@@ -85,17 +98,18 @@ static int print_heading(struct output *o, const json_t *reply) {
 
     if (!features || !files)
         return -ENOMEM;
-    fprintf(o->file, "%ssockqd %s%s, %s%s%s, up %s, pid %" PRId64 ", %" PRId64 " workers\n",
-            output_style(o, STYLE_BOLD), field_text(reply, "version"), output_plain(o),
-            output_style(o, streq(state, "serving") ? STYLE_GOOD : STYLE_WARN), state, output_plain(o),
-            text_duration(field_number(reply, "uptime_usec"), uptime), field_number(reply, "pid"),
-            field_number(reply, "workers"));
-    fprintf(o->file, "features         %s\n", features);
-    fprintf(o->file, "files            %s\n", files);
-    fprintf(o->file, "log level        %s\n", field_text(reply, "log_level"));
-    fprintf(o->file, "runtime changes  %" PRId64 "\n", field_number(reply, "runtime_changes"));
-    fprintf(o->file, "events lost      %" PRId64 " dropped, %" PRId64 " held back by rate limits\n\n",
-            field_number(reply, "events_dropped"), field_number(reply, "events_suppressed"));
+    print_field(o, "sockqd", STYLE_BOLD, "%s", field_text(reply, "version"));
+    print_field(o, "state", streq(state, "serving") ? STYLE_GOOD : STYLE_WARN, "%s", state);
+    print_field(o, "up", STYLE_PLAIN, "%s, pid %" PRId64, text_duration(field_number(reply, "uptime_usec"), uptime),
+                field_number(reply, "pid"));
+    print_field(o, "workers", STYLE_PLAIN, "%" PRId64, field_number(reply, "workers"));
+    print_field(o, "features", STYLE_PLAIN, "%s", features);
+    print_field(o, "files", STYLE_PLAIN, "%s", files);
+    print_field(o, "log level", STYLE_PLAIN, "%s", field_text(reply, "log_level"));
+    print_field(o, "runtime changes", STYLE_PLAIN, "%" PRId64, field_number(reply, "runtime_changes"));
+    print_field(o, "events lost", STYLE_PLAIN, "%" PRId64 " dropped, %" PRId64 " held back by rate limits",
+                field_number(reply, "events_dropped"), field_number(reply, "events_suppressed"));
+    putc('\n', o->file);
     return 0;
 }
 

@@ -72,7 +72,7 @@ int main(int argc, char **argv) {
 
     setlocale(LC_ALL, "");
     signal(SIGPIPE, SIG_IGN);
-    if (args_parse(argc, argv, &args, &reason) < 0)
+    if (args_parse(argc, (const char *const *) argv, &args, &reason) < 0)
         return usage(reason, NULL);
     return run(&args);
 }

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <sys/ioctl.h>
 
+#include "text.h"
+
 #define WIDTH_UNKNOWN 80
 
 static unsigned terminal_width(int fd) {
@@ -45,6 +47,33 @@ const char *output_style(const struct output *o, enum style style) {
 
 const char *output_plain(const struct output *o) {
     return o->color ? "\033[0m" : "";
+}
+
+#define WORDS_WIDTH_MIN 10
+
+/* Bytes of the next line of at most `width` columns: up to a space if there is one. */
+static size_t line_length(const char *text, size_t width) {
+    size_t most = text_cut(text, width), length = most;
+
+    if (!text[most] || text[most] == ' ')
+        return most;
+    while (length > 0 && text[length] != ' ')
+        length--;
+    return length > 0 ? length : most;
+}
+
+void output_words(struct output *o, const char *label, unsigned indent, enum style style, const char *text) {
+    size_t width = o->width > indent + WORDS_WIDTH_MIN ? o->width - indent : WORDS_WIDTH_MIN;
+
+    fprintf(o->file, "%-*s", (int) indent, label);
+    for (bool first = true; first || *text; first = false) {
+        size_t length = o->width == 0 ? strlen(text) : line_length(text, width);
+
+        fprintf(o->file, "%*s%s%.*s%s\n", first ? 0 : (int) indent, "", output_style(o, style), (int) length, text,
+                style == STYLE_PLAIN ? "" : output_plain(o));
+        text += length;
+        text += strspn(text, " ");
+    }
 }
 
 /* ASCII only: what the daemon passes on from strangers must not steer a terminal in this format either. */

@@ -95,20 +95,18 @@ static int add_row(struct table *t, const json_t *key) {
     return 0;
 }
 
-static void print_explanation(struct output *o, const json_t *key) {
+static int print_explanation(struct output *o, const json_t *key) {
     const char *reason = field_text(key, "reason"), *error = field_text(key, "errno");
     const char *remedy = field_text(key, "remedy");
+    _cleanup_free_ char *text = NULL;
 
     if (!*reason && !*error && !*remedy)
-        return;
-    fprintf(o->file, "%s:", field_text(key, "setting"));
-    if (*reason)
-        fprintf(o->file, " %s", reason);
-    if (*error)
-        fprintf(o->file, " (%s)", error);
-    if (*remedy)
-        fprintf(o->file, "%s try: %s", *reason || *error ? ";" : "", remedy);
-    putc('\n', o->file);
+        return 0;
+    if (asprintf(&text, "%s:%s%s%s%s%s%s%s", field_text(key, "setting"), *reason ? " " : "", reason, *error ? " (" : "",
+                 error, *error ? ")" : "", *remedy ? "; try: " : "", remedy) < 0)
+        return -ENOMEM;
+    output_words(o, "", 0, STYLE_PLAIN, text);
+    return 0;
 }
 
 int result_print(struct output *o, const json_t *keys) {
@@ -131,7 +129,7 @@ int result_print(struct output *o, const json_t *keys) {
         if (r < 0)
             return r;
     }
-    int r = table_print(t, o);
+    int r = table_rows(t) > 0 ? table_print(t, o) : 0;
     json_array_foreach(keys, i, key) print_explanation(o, key);
     return r;
 }

@@ -62,9 +62,10 @@ static void show_reply(struct output *o, uint64_t number, const struct reply *r)
     if (o->json) {
         bool known = r->mark.label != MARK_UNKNOWN;
         json_t *v = json_pack("{sI sI sI so ss* ss*}", "number", (json_int_t) number, "time_usec",
-                              (json_int_t) r->time_usec, "size", (json_int_t) r->size, "dscp",
-                              dscp_json(known ? dscp_from_tos(r->mark.tos) : -1), "ecn",
-                              known ? mark_ecn_name(r->mark.tos) : NULL, "label", mark_label_name(r->mark.label));
+                              (json_int_t) r->time_usec, "size", (json_int_t) r->size, "dscp_received",
+                              dscp_json(known ? dscp_from_tos(r->mark.tos) : -1), "ecn_received",
+                              known ? mark_ecn_name(r->mark.tos) : NULL, "dscp_received_label",
+                              mark_label_name(r->mark.label));
         output_list_item(o, v);
         json_decref(v);
         return;
@@ -157,12 +158,13 @@ static void sum_json(struct sending *s) {
     const struct tally *t = &s->tally;
     json_t *tail =
             json_pack("{sI sI sI sI so}", "sent", (json_int_t) t->sent, "answered", (json_int_t) t->answered, "lost",
-                      (json_int_t) lost(s), "late", (json_int_t) s->exchange.late, "marks", marks_json(t));
+                      (json_int_t) lost(s), "late", (json_int_t) s->exchange.late, "dscp_received", marks_json(t));
 
-    if (tail && t->answered > 0)
-        json_object_set_new(tail, "time_usec",
-                            json_pack("{sI sI sI}", "min", (json_int_t) t->min_usec, "avg",
-                                      (json_int_t) (t->sum_usec / t->answered), "max", (json_int_t) t->max_usec));
+    if (tail && t->answered > 0) {
+        json_object_set_new(tail, "time_usec_min", json_integer((json_int_t) t->min_usec));
+        json_object_set_new(tail, "time_usec_avg", json_integer((json_int_t) (t->sum_usec / t->answered)));
+        json_object_set_new(tail, "time_usec_max", json_integer((json_int_t) t->max_usec));
+    }
     output_list_close(&s->ctl->out, tail);
     json_decref(tail);
 }

@@ -74,6 +74,7 @@ void table_cell(struct table *t, enum style style, const char *format, ...) {
     if (text && !*text) {
         free(text);
         text = strdup("-");
+        style = STYLE_PLAIN;
     }
     if (!text || reserve(t) < 0) {
         free(text);
@@ -180,22 +181,29 @@ static void print_row(const struct table *t, struct output *o, const unsigned *w
     putc('\n', o->file);
 }
 
-static void print_left_out(const struct table *t, struct output *o, const unsigned *widths) {
-    const char *separator = "";
-    bool any = false;
+/* The titles of the columns that are missing, or how many, whatever fits. Owned by the caller, NULL when out of memory. */
+static char *left_out_text(const struct table *t, const unsigned *widths, unsigned width) {
+    char *text = NULL;
+    size_t size, n = 0;
+    FILE *f = open_memstream(&text, &size);
 
+    if (!f)
+        return NULL;
     for (size_t i = 0; i < t->n_columns; i++)
-        any |= widths[i] == 0;
-    if (!any)
-        return;
-    fprintf(o->file, "%s(too narrow to show: ", output_style(o, STYLE_FAINT));
-    for (size_t i = 0; i < t->n_columns; i++) {
-        if (widths[i] > 0)
-            continue;
-        fprintf(o->file, "%s%s", separator, t->columns[i].title);
-        separator = ", ";
-    }
-    fprintf(o->file, ")%s\n", output_plain(o));
+        if (widths[i] == 0)
+            fprintf(f, "%s%s", n++ > 0 ? ", " : "(too narrow to show: ", t->columns[i].title);
+    fputs(n > 0 ? ")" : "", f);
+    if (fclose(f) != 0 || size <= width || n == 0)
+        return text;
+    free(text);
+    return asprintf(&text, "(%zu left out)", n) < 0 ? NULL : text;
+}
+
+static void print_left_out(const struct table *t, struct output *o, const unsigned *widths) {
+    _cleanup_free_ char *text = left_out_text(t, widths, o->width);
+
+    if (text && *text && strlen(text) <= o->width)
+        fprintf(o->file, "%s%s%s\n", output_style(o, STYLE_FAINT), text, output_plain(o));
 }
 
 int table_print(struct table *t, struct output *o) {

@@ -70,7 +70,7 @@ static const struct verb verbs[] = {
       "send payloads with a mark, show what comes back",
       "The mark is set before the first packet. Prints each reply with its time and the\n"
       "mark that it carried, then a sum. TCP over IPv6 knows the latest mark; TCP over\n"
-      "IPv4 does not tell the connecting side: unknown. Needs no daemon on this machine.\n"
+      "IPv4 does not tell the connecting side: unknown. No daemon is needed here.\n"
       "Status 1 when nothing was answered (not with --no-reply).",
       send_payloads },
     { "help", "[VERB|SETTING|settings]", 0, 1, 0, "explain a verb, a setting, all settings", "", help_show },

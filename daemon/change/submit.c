@@ -203,6 +203,18 @@ static int prepare_overlays(struct submission *s) {
     return 0;
 }
 
+/* What took before another key failed has been taken back: the answer must not claim it. */
+static void explain_undone(struct submission *s) {
+    for (enum setting_id id = 0; id < SETTING_MAX; id++) {
+        struct tally_key *k = &s->transaction.tally.key[id];
+
+        if (!(s->request.keys & SETTING_BIT(id)) || k->failed > 0)
+            continue;
+        tally_key_done(k, id);
+        k->reason = "not changed, because another key of the change failed";
+    }
+}
+
 /* ---- the way through ---- */
 
 static void commit(struct submission *s) {
@@ -227,6 +239,7 @@ static void on_transaction(struct transaction *t) {
     struct submission *s = t->userdata;
 
     if (t->failed) {
+        explain_undone(s);
         answer(s, CHANGE_FAILED, NULL);
         return;
     }

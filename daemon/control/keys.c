@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "keys.h"
 
+#include <stdio.h>
+
 #include "build.h"
 #include "errors.h"
 
@@ -11,17 +13,14 @@ static const char *const outcome_names[] = {
     [QOS_FAILED] = "failed",
 };
 
-static bool all_known(struct call *call, const json_t *map) {
-    const char *name;
-    json_t *value;
+static char *unknown_reason(const char *name) {
+    const char *near = setting_suggest(name);
+    char *reason;
 
-    json_object_foreach((json_t *) map, name, value) {
-        if (!setting_find(name)) {
-            error_no_such_setting(call, name);
-            return false;
-        }
-    }
-    return true;
+    if (asprintf(&reason, "there is no such setting%s%s%s", near ? ", did you mean '" : "", near ? near : "",
+                 near ? "'?" : "") < 0)
+        return NULL;
+    return reason;
 }
 
 static json_t *build_fault(const char *name, const char *value, char *reason) {
@@ -36,11 +35,15 @@ static json_t *parse_one(const char *name, const char *value, struct settings *s
     int r;
 
     *ret_error = 0;
-    if (settings_has(settings, row->id)) {
+    if (!row) {
+        reason = unknown_reason(name);
+        r = -EINVAL;
+    } else if (settings_has(settings, row->id)) {
         reason = strdup("this setting is given twice, under two names");
         r = -EINVAL;
-    } else
+    } else {
         r = settings_set_text(settings, row, value, &reason);
+    }
     if (r >= 0)
         return NULL;
     fault = r == -ENOMEM ? NULL : build_fault(name, value, reason);
@@ -55,8 +58,6 @@ bool keys_parse(struct call *call, const json_t *map, struct settings *ret, uint
     json_t *value, *faults;
     int r = 0;
 
-    if (!all_known(call, map))
-        return false;
     faults = json_array();
     json_object_foreach((json_t *) map, name, value) {
         json_t *fault = parse_one(name, json_string_value(value), &settings, &r);

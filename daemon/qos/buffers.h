@@ -30,5 +30,6 @@ int buffer_decode(const struct buffer *b, const struct qos_baseline *raw, int64_
 int buffer_apply(const struct qos_socket *s, const struct buffer *b, int64_t bytes) _must_check_;
 /* Back to the baseline's size, or to the kernel's tuning if the baseline left it there. 0 or -errno. */
 int buffer_inherit(const struct qos_socket *s, const struct buffer *b, const struct qos_baseline *base) _must_check_;
-/* Says in `result`, whose effective is read back, why less or more than `asked` bytes (0: auto) is in force, or not yet. */
+/* Says in `result`, whose effective is read back, why less or more than `asked` bytes (0: auto) is in force, or not
+ * yet. */
 void buffer_explain(const struct qos_socket *s, const struct buffer *b, int64_t asked, struct qos_result *result);

@@ -150,7 +150,7 @@ static int decode_keepalive(const struct qos_socket *s, const struct handler *h,
                             union setting_value *ret) {
     if ((raw->known & h->options) != h->options)
         return -EOPNOTSUPP;
-    *ret = (union setting_value){ 0 };
+    ret->keepalive.idle_sec = ret->keepalive.interval_sec = ret->keepalive.count = 0;
     if (raw->option[QOS_OPTION_KEEPALIVE]) {
         ret->keepalive.idle_sec = (uint32_t) raw->option[QOS_OPTION_KEEPIDLE];
         ret->keepalive.interval_sec = (uint32_t) raw->option[QOS_OPTION_KEEPINTVL];
@@ -237,8 +237,8 @@ static const struct handler handlers[] = {
     NUMBER(SETTING_NODELAY, QOS_OPTION_NODELAY, 1),
     { .id = SETTING_QUICKACK, .set = set_quickack, .inherit = inherit_nothing, .decode = decode_quickack },
     { .id = SETTING_KEEPALIVE,
-      .options = OPTION_BIT(QOS_OPTION_KEEPALIVE) | OPTION_BIT(QOS_OPTION_KEEPIDLE) |
-                 OPTION_BIT(QOS_OPTION_KEEPINTVL) | OPTION_BIT(QOS_OPTION_KEEPCNT),
+      .options = OPTION_BIT(QOS_OPTION_KEEPALIVE) | OPTION_BIT(QOS_OPTION_KEEPIDLE) | OPTION_BIT(QOS_OPTION_KEEPINTVL) |
+                 OPTION_BIT(QOS_OPTION_KEEPCNT),
       .set = set_keepalive,
       .inherit = inherit_each,
       .decode = decode_keepalive },
@@ -277,9 +277,7 @@ const struct handler *handler_by_id(enum setting_id id) {
 }
 
 bool handler_fits(const struct qos_socket *s, const struct handler *h) {
-    unsigned carrier = s->listening                ? CARRIER_LISTENING
-                       : s->type == SOCK_STREAM    ? CARRIER_STREAM
-                                                   : CARRIER_DATAGRAM;
+    unsigned carrier = s->listening ? CARRIER_LISTENING : s->type == SOCK_STREAM ? CARRIER_STREAM : CARRIER_DATAGRAM;
 
     return setting_by_id(h->id)->carriers & carrier;
 }

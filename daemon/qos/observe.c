@@ -11,8 +11,8 @@ int qos_observe_arm(const struct qos_socket *s) {
         int level, optname;
         bool inet6, datagram;
     } rows[] = {
-        { SOL_IP, IP_RECVTOS, false, false },          { SOL_IPV6, IPV6_RECVTCLASS, true, false },
-        { SOL_IP, IP_PKTINFO, false, true },           { SOL_IPV6, IPV6_RECVPKTINFO, true, true },
+        { SOL_IP, IP_RECVTOS, false, false },     { SOL_IPV6, IPV6_RECVTCLASS, true, false },
+        { SOL_IP, IP_PKTINFO, false, true },      { SOL_IPV6, IPV6_RECVPKTINFO, true, true },
         { SOL_SOCKET, SO_RXQ_OVFL, false, true },
     };
     int on = 1;

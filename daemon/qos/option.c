@@ -57,8 +57,8 @@ bool option_in_range(enum qos_option o, uint64_t value) {
 }
 
 bool option_fits(const struct qos_socket *s, enum qos_option o) {
-    unsigned kind = (s->domain == AF_INET6 ? FOR_INET6 : FOR_INET) |
-                    (s->type == SOCK_STREAM ? FOR_STREAM : FOR_DATAGRAM);
+    unsigned kind =
+            (s->domain == AF_INET6 ? FOR_INET6 : FOR_INET) | (s->type == SOCK_STREAM ? FOR_STREAM : FOR_DATAGRAM);
 
     return (options[o].where & kind) == kind;
 }
@@ -87,7 +87,7 @@ static int set_raw(int fd, int level, int optname, bool wide, uint64_t value) {
 
 int option_set(const struct qos_socket *s, enum qos_option o, uint64_t value) {
     const struct option *row = &options[o];
-    uint64_t asked = row->doubled ? value / 2 : value, now;
+    uint64_t asked = row->doubled ? value / 2 : value, now = 0;
     int r;
 
     if (!option_fits(s, o))

@@ -80,39 +80,42 @@ struct qos_result {
 };
 
 /*
- * Applies one setting of `set` (a value, or inherit: then the baseline's; with `base` NULL inherit does nothing) and reads it back.
- * `set` holds every key. QOS_NOT_APPLICABLE when the setting has no carrier that fits the socket (settings of
- * CARRIER_DAEMON alone always). An error that only says that the connection is gone (ECONNRESET, ENOTCONN, EPIPE, EINVAL of a
- * closed socket) gives QOS_NOT_APPLICABLE. dscp = reflect counts as inherit here: the base mark.
- * A buffer that is already as asked for is left alone. A buffer is tried with SO_*BUFFORCE first. A receive buffer over what the
- * connection's window scale can advertise: QOS_DEFERRED with the reason.
+ * Applies one setting of `set` (a value, or inherit: then the baseline's; with `base` NULL inherit does nothing) and
+ * reads it back. `set` holds every key. QOS_NOT_APPLICABLE when the setting has no carrier that fits the socket
+ * (settings of CARRIER_DAEMON alone always). An error that only says that the connection is gone (ECONNRESET, ENOTCONN,
+ * EPIPE, EINVAL of a closed socket) gives QOS_NOT_APPLICABLE. dscp = reflect counts as inherit here: the base mark.
+ * A buffer that is already as asked for is left alone, and so is a forced one that without a capability could only get
+ * smaller. A buffer is tried with SO_*BUFFORCE first; a cap is no failure: `effective` differs, with a reason.
+ * A receive buffer over what the connection's window scale can advertise: QOS_DEFERRED with the reason.
  */
 void qos_apply_one(const struct qos_socket *s, enum setting_id id, const struct settings *set,
                    const struct qos_baseline *base, struct qos_result *ret);
 
 /*
- * Applies the keys of `mask` in the right order: for each, `each` is called with the result (may be NULL). When dscp is among them
- * the priority in force is applied again behind it (`each` is called for it only if asked for). An
- * inherited priority follows the kernel's mapping of the new TOS, unless the baseline's priority had been set explicitly (differs from
- * what its TOS maps to).
- * Returns the first error or 0; goes on after an error.
+ * Applies the keys of `mask` in the right order: for each, `each` is called with the result (may be NULL). When dscp is
+ * among them the priority in force is applied again behind it (`each` is called for it only if asked for). An inherited
+ * priority follows the kernel's mapping of the new TOS, unless the baseline's priority had been set explicitly (is not
+ * 0 and differs from what its TOS maps to). Returns the first error or 0; goes on after an error.
  */
 typedef void (*qos_each_fn)(enum setting_id id, const struct qos_result *result, void *userdata);
 int qos_apply(const struct qos_socket *s, const struct settings *set, uint64_t mask, const struct qos_baseline *base,
               qos_each_fn each, void *userdata);
 
 /* The fast form for accepted flows: applies every key of `set` that is not inherited and has a stream carrier, without
- * read-back. Returns the first error or 0. */
+ * read-back. An inherited priority follows an explicit dscp, as after a live change (accepted sockets start with the
+ * listener's TOS, yet with priority 0). Returns the first error or 0; goes on after an error. */
 int qos_apply_accepted(const struct qos_socket *s, const struct settings *set);
 
-/* Reads what is in force, in the setting's own terms (buffers halved, "auto" when the kernel tunes). 0, -EOPNOTSUPP when
- * this socket has no such option, -errno. */
+/* Reads what is in force, in the setting's own terms (buffers halved, "auto" when the kernel tunes). 0, -EOPNOTSUPP
+ * when this socket has no such option, -errno. */
 int qos_read(const struct qos_socket *s, enum setting_id id, union setting_value *ret) _must_check_;
 
 /*
- * Before a change touches real sockets: applies the keys of `mask` to a scratch socket of the same kind, and checks that what is on
- * the real socket `s` now could be put back without a capability that the daemon lacks (an unprivileged dscp change would
- * lose a priority 7 that the socket unit gave). `each` gets QOS_FAILED results only. 0 or the first error.
+ * Before a change touches real sockets: applies the keys of `mask` to a scratch socket that is as `s` is now, then goes
+ * back, and so checks that what is on the real socket could be put back without a capability that the daemon lacks (an
+ * unprivileged dscp change would lose a priority 7 that the socket unit gave): -EPERM if not. Keys that are already as
+ * asked for pass. `each` gets QOS_FAILED results only, of keys in `mask`: a priority lost behind a mark is dscp's.
+ * 0 or the first error; without a call of `each` when there is no scratch socket to be had (-EMFILE and the like).
  */
 int qos_try(const struct qos_socket *s, const struct settings *set, uint64_t mask, const struct qos_baseline *base,
             qos_each_fn each, void *userdata) _must_check_;
@@ -131,11 +134,12 @@ enum qos_mark_label {
     QOS_MARK_HANDSHAKE, /* the handshake's last segment (IPv4) */
     QOS_MARK_LATEST,    /* the latest segment (IPv6) */
 };
-/* The TOS byte received on an established TCP socket, by IP_PKTOPTIONS or IPV6_2292PKTOPTIONS. */
+/* The TOS byte received on an established TCP socket, by IP_PKTOPTIONS or IPV6_2292PKTOPTIONS. Only for accepted
+ * sockets: over IPv4 the connecting side always reads 0, which says nothing. */
 enum qos_mark_label qos_received_tos(const struct qos_socket *s, uint8_t *ret_tos);
 const char *qos_mark_label_name(enum qos_mark_label label); /* "handshake", "latest", NULL for none */
 
-/* Sets the mark of one established flow, priority behind it: for reflect. 0 or -errno. */
+/* Sets the mark of one established flow and puts the priority that it had behind it: for reflect. 0 or -errno. */
 int qos_set_tos(const struct qos_socket *s, uint8_t tos);
 
 /* Re-arms TCP_QUICKACK, which is not sticky. */

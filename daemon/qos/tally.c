@@ -75,17 +75,18 @@ unsigned tally_failed(const struct tally *t) {
 enum qos_outcome tally_outcome(const struct tally_key *k) {
     if (k->failed > 0)
         return QOS_FAILED;
-    if (k->applied_endpoints > 0 || k->applied_flows > 0)
-        return QOS_APPLIED;
-    return k->deferred > 0 ? QOS_DEFERRED : QOS_NOT_APPLICABLE;
+    if (k->deferred > 0 && k->applied_flows == 0)
+        return QOS_DEFERRED;
+    return k->applied_endpoints > 0 || k->applied_flows > 0 ? QOS_APPLIED : QOS_NOT_APPLICABLE;
+}
+
+void tally_key_done(struct tally_key *k, enum setting_id id) {
+    for (unsigned i = 0; i < k->n_values; i++)
+        setting_value_done(setting_by_id(id), &k->values[i].value);
+    *k = (struct tally_key){ 0 };
 }
 
 void tally_done(struct tally *t) {
-    for (enum setting_id id = 0; id < SETTING_MAX; id++) {
-        struct tally_key *k = &t->key[id];
-
-        for (unsigned i = 0; i < k->n_values; i++)
-            setting_value_done(setting_by_id(id), &k->values[i].value);
-        k->n_values = 0;
-    }
+    for (enum setting_id id = 0; id < SETTING_MAX; id++)
+        tally_key_done(&t->key[id], id);
 }

@@ -29,7 +29,9 @@ struct tally {
 void tally_add(struct tally *t, enum setting_id id, const struct qos_result *result, bool endpoint);
 void tally_merge(struct tally *into, const struct tally *from);
 unsigned tally_failed(const struct tally *t);
-/* The outcome of a key: failed if any failed; deferred if flows were deferred and none took it; applied if any took it. */
+/* The outcome of a key: failed if any failed; deferred if flows were deferred and none took it; applied if any took
+ * it. */
 enum qos_outcome tally_outcome(const struct tally_key *k);
-/* Releases what the values own. */
+/* Empties it, and releases what the values own. */
+void tally_key_done(struct tally_key *k, enum setting_id id);
 void tally_done(struct tally *t);

@@ -26,6 +26,8 @@ struct fixture {
 /* Limits are the defaults with times that never come; change them before fixture_connect(). */
 void fixture_begin(struct fixture *f, call_fn dispatch, void *userdata);
 void fixture_connect(struct fixture *f);
+/* Or only the socket pair: returns the daemon's end. */
+int fixture_pair(struct fixture *f);
 void fixture_end(struct fixture *f);
 
 void fixture_send(struct fixture *f, const char *text, size_t size);
@@ -39,5 +41,5 @@ json_t *fixture_answer(struct fixture *f);
 void fixture_expect(struct fixture *f, const char *json);
 /* Runs the loop until the session has ended, without reading what it sent. */
 void fixture_expect_end(struct fixture *f);
-/* Settles; nothing has been answered and the session goes on. */
+/* Settles; nothing has been answered, and the daemon has not closed. */
 void fixture_expect_silence(struct fixture *f);
