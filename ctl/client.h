@@ -15,7 +15,7 @@
 #include "macro.h"
 
 #define CLIENT_TIMEOUT_USEC (30 * USEC_PER_SEC)
-#define CLIENT_REPLY_BYTES_MAX (64 * 1024 * 1024)
+#define CLIENT_REPLY_BYTES_MAX ((size_t) 64 * 1024 * 1024)
 
 struct client;
 

@@ -171,7 +171,7 @@ static void print_row(const struct table *t, struct output *o, const unsigned *w
     for (size_t i = 0; i < t->n_columns; i++)
         if (widths[i] > 0)
             last = i;
-    for (size_t i = 0; i <= last; i++) {
+    for (size_t i = 0; i < t->n_columns; i++) {
         if (widths[i] == 0)
             continue;
         print_cell(o, &t->columns[i], widths[i], i == last, &row[i]);
@@ -208,7 +208,7 @@ static void print_left_out(const struct table *t, struct output *o, const unsign
 
 int table_print(struct table *t, struct output *o) {
     unsigned widths[TABLE_COLUMNS_MAX];
-    struct cell titles[TABLE_COLUMNS_MAX];
+    struct cell titles[TABLE_COLUMNS_MAX] = { 0 };
 
     if (t->error < 0)
         return t->error;
