@@ -181,7 +181,8 @@ static void print_row(const struct table *t, struct output *o, const unsigned *w
     putc('\n', o->file);
 }
 
-/* The titles of the columns that are missing, or how many, whatever fits. Owned by the caller, NULL when out of memory. */
+/* The titles of the columns that are missing, or how many, whatever fits. Owned by the caller, NULL when out of
+ * memory. */
 static char *left_out_text(const struct table *t, const unsigned *widths, unsigned width) {
     char *text = NULL;
     size_t size, n = 0;
