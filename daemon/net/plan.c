@@ -201,8 +201,11 @@ static void forget(struct listener *l, bool fresh) {
             continue;
         }
         e->fresh = false;
+        /* Flows may hold it for its baseline; the socket itself goes now. */
         if (e->passed)
             (void) qos_baseline_restore(&e->socket, &e->baseline, &failed);
+        else
+            endpoint_close(e);
         endpoint_unref(e);
     }
     l->n_endpoints = kept;
