@@ -252,8 +252,10 @@ def test_close_of_flows(daemon, closing):
     late = closing(connect(daemon.address))
     late.sendall(b"x")
     read_exactly(late, 1)
-    assert daemon.call("Close", flow=flow["id"])["closed"] == 0, "an old id never names a new flow"
-    assert len(daemon.flows()) == 2
+    with pytest.raises(VarlinkError) as caught:
+        daemon.call("Close", flow=flow["id"])
+    assert caught.value.name == "NoSuchFlow"
+    assert len(daemon.flows()) == 2, "an old id never names a new flow"
 
 
 # Access
