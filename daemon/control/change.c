@@ -230,7 +230,7 @@ static void log_level_changed(const struct call *call, int old, int level) {
     event_log(EVENT_LOG_LEVEL_CHANGED,
               EVENT_FIELDS({ FIELD_UID, who.uid }, { FIELD_PID, who.pid }, { FIELD_OLD, event_level_name(old) },
                            { FIELD_NEW, event_level_name(level) }),
-              "Log level changed from %s to %s by uid %s, pid %s", event_level_name(old), event_level_name(level),
+              "log level changed from %s to %s by uid %s, pid %s", event_level_name(old), event_level_name(level),
               who.uid, who.pid);
 }
 

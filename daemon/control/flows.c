@@ -192,7 +192,7 @@ static void log_closed(const struct flows_job *j, unsigned n_flows) {
     event_log(EVENT_FLOWS_CLOSED,
               EVENT_FIELDS({ FIELD_UID, who.uid }, { FIELD_PID, who.pid }, { FIELD_LISTENER, p->listener },
                            { FIELD_FLOW, p->flow }, { FIELD_SCOPE, p->source }),
-              "Closed %u flow%s%s%s%s%s%s%s for uid %s, pid %s", n_flows, n_flows == 1 ? "" : "s",
+              "closed %u flow%s%s%s%s%s%s%s for uid %s, pid %s", n_flows, n_flows == 1 ? "" : "s",
               p->listener ? " of " : "", p->listener ? p->listener : "", p->flow ? ", flow " : "",
               p->flow ? p->flow : "", p->source ? ", source " : "", p->source ? p->source : "", who.uid, who.pid);
 }

@@ -26,7 +26,7 @@ static void refuse_access(struct call *call, const struct method *method) {
 
     event_log(EVENT_ACCESS_DENIED,
               EVENT_FIELDS({ FIELD_UID, who.uid }, { FIELD_PID, who.pid }, { FIELD_METHOD, method->name }),
-              "Denied %s to uid %s, pid %s: needs %s", method->name, who.uid, who.pid,
+              "denied %s to uid %s, pid %s: needs %s", method->name, who.uid, who.pid,
               method->access == ACCESS_CHANGE ? "root or group " ACCESS_GROUP_ADMIN
                                               : "root, group " ACCESS_GROUP_ADMIN " or group " ACCESS_GROUP_LOOK);
     call_error_permission_denied(call);

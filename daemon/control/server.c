@@ -65,7 +65,7 @@ static void log_refusal(const struct peer *peer, const char *reason) {
     struct peer_text who = peer_text(peer);
 
     event_log(EVENT_CONTROL_ERROR, EVENT_FIELDS({ FIELD_UID, who.uid }, { FIELD_PID, who.pid }),
-              "Control session of uid %s, pid %s refused: %s", who.uid, who.pid, reason);
+              "control session of uid %s, pid %s refused: %s", who.uid, who.pid, reason);
 }
 
 int server_add(struct server *s, int fd) {

@@ -56,7 +56,7 @@ void session_fail(struct session *s, const char *reason) {
     s->failed = true;
     schedule(s);
     event_log(EVENT_CONTROL_ERROR, EVENT_FIELDS({ FIELD_UID, who.uid }, { FIELD_PID, who.pid }),
-              "Control session of uid %s, pid %s closed: %s", who.uid, who.pid, reason);
+              "control session of uid %s, pid %s closed: %s", who.uid, who.pid, reason);
 }
 
 bool session_send(struct session *s, const json_t *message) {
