@@ -64,7 +64,7 @@ int endpoint_prepare(struct endpoint *e, const struct settings *set, char **ret_
 }
 
 static int set_up(struct endpoint *e, const struct config_listen *l, const struct settings *set, char **ret_reason) {
-    socklen_t size = sizeof(e->cookie);
+    socklen_t size = sizeof(e->cookie), address_size = l->address.size;
     int r;
 
     if (bind(e->socket.fd, &l->address.sa, l->address.size) < 0) {
@@ -72,6 +72,8 @@ static int set_up(struct endpoint *e, const struct config_listen *l, const struc
         explain(ret_reason, "cannot bind", r, bind_hint(r));
         return r;
     }
+    /* Port 0 was any: the one that it became. */
+    (void) getsockname(e->socket.fd, &e->address.sa, &address_size);
     qos_baseline_capture(&e->socket, &e->baseline);
     (void) getsockopt(e->socket.fd, SOL_SOCKET, SO_COOKIE, &e->cookie, &size);
     r = qos_observe_arm(&e->socket);
