@@ -203,6 +203,8 @@ static void forget(struct listener *l, bool fresh) {
         e->fresh = false;
         if (e->passed)
             (void) qos_baseline_restore(&e->socket, &e->baseline, &failed);
+        else
+            endpoint_close(e); /* flows that came through it hold it still */
         endpoint_unref(e);
     }
     l->n_endpoints = kept;
