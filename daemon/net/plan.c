@@ -200,7 +200,7 @@ static void forget(struct listener *l, bool fresh) {
             l->endpoints[kept++] = e;
             continue;
         }
-        e->fresh = false;
+        e->fresh = e->dropped = false;
         if (e->passed)
             (void) qos_baseline_restore(&e->socket, &e->baseline, &failed);
         else
