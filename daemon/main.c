@@ -24,12 +24,9 @@ static const char usage[] = "Usage: sockqd [--config FILE] [--control PATH] [--c
 int main(int argc, char **argv) {
     enum { OPTION_CONTROL = 256, OPTION_CHECK };
     static const struct option long_options[] = {
-        { "config", required_argument, NULL, 'c' },
-        { "control", required_argument, NULL, OPTION_CONTROL },
-        { "check", no_argument, NULL, OPTION_CHECK },
-        { "help", no_argument, NULL, 'h' },
-        { "version", no_argument, NULL, 'V' },
-        { 0 },
+        { "config", required_argument, NULL, 'c' },   { "control", required_argument, NULL, OPTION_CONTROL },
+        { "check", no_argument, NULL, OPTION_CHECK }, { "help", no_argument, NULL, 'h' },
+        { "version", no_argument, NULL, 'V' },        { 0 },
     };
     struct daemon_options options = { 0 };
     bool check = false;

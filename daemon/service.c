@@ -42,7 +42,8 @@ static void tell_status(struct daemon *d) {
     if (asprintf(&text, "%s: %zu listener%s, %u flow%s, %.0f payloads/s, %.1f kB/s in, %.1f kB/s out",
                  d->stopping ? "Draining" : "Serving", d->net->n_listeners, d->net->n_listeners == 1 ? "" : "s",
                  net_flows(d->net), net_flows(d->net) == 1 ? "" : "s", rate(d, &totals, STAT_PAYLOADS, now_usec),
-                 rate(d, &totals, STAT_RX_BYTES, now_usec) / 1000, rate(d, &totals, STAT_TX_BYTES, now_usec) / 1000) < 0)
+                 rate(d, &totals, STAT_RX_BYTES, now_usec) / 1000,
+                 rate(d, &totals, STAT_TX_BYTES, now_usec) / 1000) < 0)
         return;
     if (!d->status || !streq(text, d->status))
         (void) sd_notifyf(0, "STATUS=%s", text);

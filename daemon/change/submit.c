@@ -155,7 +155,7 @@ static int add_items(struct submission *s) {
 /* The values of `keys` for a profile: what it says, or what holds where it says nothing. */
 static void note_profile_values(struct submission *s, const struct overlays *overlays, struct settings *ret) {
     const struct config_profile *p = config_profile(s->job.change->config, s->target_name);
-    const struct config_listener probe = { .profile = p };
+    struct config_listener probe = { .name = (char[]){ "" }, .profile = p }; /* no listener has this name */
     struct effective *e = overlays_resolve(overlays, &probe);
 
     if (e)

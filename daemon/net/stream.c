@@ -318,7 +318,7 @@ int stream_open(struct endpoint_source *from, int fd, const struct address *peer
     effective_ref(f->client.set);
     f->state = FLOW_OPEN;
     r = prepare_socket(w, f);
-    if (r < 0)
+    if (r < 0 && !(r == -EPERM && f->endpoint->lacks_capability))
         event_log(EVENT_SETTING_LIMITED, EVENT_FIELDS({ FIELD_LISTENER, f->view->listener->name }),
                   "%s: an accepted connection did not take every setting: %s", f->view->listener->name, strerror(-r));
     log_opened(f);

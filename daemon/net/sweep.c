@@ -159,7 +159,7 @@ struct closing {
 static void close_flow(struct task *task, struct worker *w, struct flow *f) {
     struct closing *c = CONTAINER_OF(task, struct closing, task);
 
-    if (!flow_selector_matches(&c->selector, f))
+    if (!flow_selector_matches(&c->selector, f) || (c->orderly && f->state != FLOW_OPEN))
         return;
     atomic_fetch_add(&c->n, 1);
     if (c->orderly)

@@ -216,15 +216,14 @@ def test_corrupt_stream_is_logged_and_closes_only_its_flow(serve, spoil):
         assert read_exactly(good, 6) == b"before"
         bad.sendall(spoil(zlib.compress(TEXT)))
         try:
-            answer = read_to_end(bad)
-            assert TEXT.startswith(answer)
+            read_to_end(bad)
         except ConnectionResetError:
             pass
         line = daemon.wait_log(r"<4>.*orders.*zlib").string
         assert "127.0.0.1:" in line
         good.sendall(coder.compress(b"after") + coder.flush(zlib.Z_SYNC_FLUSH))
         assert read_exactly(good, 5) == b"after"
-    assert daemon.stats()["counters"]["decode_errors"] == 1
+        assert daemon.stats()["counters"]["decode_errors"] == 1
 
 
 def test_truncated_stream_is_logged(serve):
@@ -243,7 +242,7 @@ def test_truncated_stream_is_logged(serve):
 def test_corrupt_datagram_is_dropped_and_logged(serve, spoil):
     daemon = serve("udp4", target="echo", decompression="zlib")
     with udp_client(daemon.address) as client:
-        client.send(spoil(zlib.compress(TEXT)))
+        client.send(spoil(zlib.compress(TEXT[:5000])))
         client.send(zlib.compress(b"good"))
         assert client.recv(65536) == b"good"
     daemon.wait_log(r"<4>.*orders.*zlib")

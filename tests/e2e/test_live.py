@@ -133,6 +133,8 @@ def test_inherit_masks_the_file(serve, closing):
 
 
 @pytest.mark.parametrize("settings, faults", [
+    ({"dcsp": "EF"}, ["dcsp"]),
+    ({"dcsp": "EF", "ttl": "0", "dscp": "AF11"}, ["dcsp", "ttl"]),
     ({"dscp": "EFF"}, ["dscp"]),
     ({"dscp": "64"}, ["dscp"]),
     ({"tos": "0xbb"}, ["tos"]),
@@ -166,7 +168,6 @@ def test_tos_with_ecn_bits_names_the_value_meant(pair):
 @pytest.mark.parametrize("parameters, error", [
     ({"target": "order", "settings": {"dscp": "EF"}}, ("NoSuchListener", "suggestion", "orders")),
     ({"target": "profile:bass", "settings": {"dscp": "EF"}}, ("NoSuchProfile", "suggestion", "base")),
-    ({"target": "orders", "settings": {"dcsp": "EF"}}, ("NoSuchSetting", "suggestion", "dscp")),
     ({"target": "orders", "settings": {"dscp": "EF"}, "flow": "0.77.1"}, ("NoSuchFlow", "flow", "0.77.1")),
     ({"target": "orders", "settings": {"dscp": "EF"}, "source": "nowhere"}, ("InvalidSelector", "selector", "nowhere")),
 ])
@@ -177,6 +178,16 @@ def test_what_does_not_exist_is_named(pair, parameters, error):
     name, field, value = error
     assert (caught.value.name, caught.value.parameters[field]) == (name, value)
     assert daemon.value("dscp") == ("CS1", "profile")
+
+
+def test_unknown_setting_suggests_the_near_one(pair):
+    daemon, *_ = pair
+    with pytest.raises(VarlinkError) as caught:
+        daemon.set(settings={"dcsp": "EF"})
+    assert "'dscp'" in caught.value.parameters["faults"][0]["reason"]
+    with pytest.raises(VarlinkError) as caught:
+        daemon.call("Get", target="orders", setting="dcsp")
+    assert (caught.value.name, caught.value.parameters["suggestion"]) == ("NoSuchSetting", "dscp")
 
 
 def test_failure_on_a_socket_undoes_everything(pair):
@@ -218,7 +229,7 @@ def test_receive_buffer_over_a_small_window_scale_is_limited(serve, closing):
     daemon = serve("tcp4", target="echo", profile={"receive_buffer": "16K"})
     talk(closing(connect(daemon.address)))
     key = key_of(daemon.set(settings={"receive_buffer": "200K"}), "receive_buffer")
-    assert key["deferred"] == 1 and "reconnect" in key["reason"]
+    assert key["deferred"] == 1 and "new connections" in key["reason"]
 
 
 def test_not_applicable_to_datagrams(serve):

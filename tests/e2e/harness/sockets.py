@@ -126,11 +126,22 @@ def read_to_end(sock):
     return bytes(data)
 
 
-def was_refused(sock):
-    """The peer reset the connection, or ended it without a byte."""
+def is_turned_away(address, **options):
+    """Is a client accepted and then reset (or closed) without a byte? The reset may come before connect() returns."""
     try:
-        return sock.recv(1) == b""
-    except ConnectionError:
+        with connect(address, **options) as sock:
+            sock.sendall(b"x")
+            return sock.recv(1) == b""
+    except (ConnectionResetError, BrokenPipeError):
+        return True
+
+
+def is_refused(address):
+    """Does nobody listen there?"""
+    try:
+        connect(address).close()
+        return False
+    except ConnectionRefusedError:
         return True
 
 
