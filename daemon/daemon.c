@@ -48,16 +48,27 @@ static int on_workers(sd_event_source *source, int fd, uint32_t events, void *us
 static void ignore_reload(const struct reload_answer *answer, void *userdata) {
 }
 
+/* What the files say of it counts when they say something new: `sockqctl log-level` lasts until then. */
+static void follow_log_level(struct daemon *d) {
+    int level = change_config(d->change)->daemon.log_level;
+
+    if (level != d->file_log_level)
+        event_set_level(level);
+    d->file_log_level = level;
+}
+
 static void on_reload(bool begins, void *userdata) {
     struct daemon *d = userdata;
 
     if (d->stopping)
         return;
     control_set_state(d->control, begins ? CONTROL_RELOADING : CONTROL_SERVING);
-    if (begins)
+    if (begins) {
         service_reloading(d);
-    else
-        service_ready(d);
+        return;
+    }
+    follow_log_level(d);
+    service_ready(d);
 }
 
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
@@ -182,7 +193,8 @@ static int begin(struct daemon *d, const struct daemon_options *options, const s
     tell_faults(&faults);
     if (r < 0)
         return failed(config_path(options), r);
-    event_set_level(config->daemon.log_level);
+    d->file_log_level = config->daemon.log_level;
+    event_set_level(d->file_log_level);
     event_log(EVENT_DAEMON_STARTED, EVENT_NO_FIELDS, "sockqd " SOCKQ_VERSION " starts with %s", config_path(options));
     r = begin_net(d, config);
     if (r >= 0) {
