@@ -4,17 +4,6 @@
 #include "event.h"
 #include "internal.h"
 
-static const char *outcome_text(enum qos_outcome outcome) {
-    static const char *const names[] = {
-        [QOS_APPLIED] = "applied",
-        [QOS_DEFERRED] = "deferred",
-        [QOS_NOT_APPLICABLE] = "not_applicable",
-        [QOS_FAILED] = "failed",
-    };
-
-    return names[outcome];
-}
-
 static void report_failed(const struct change_scope *scope, const struct change_answer *a, const struct setting *row,
                           const struct event_field *fields) {
     const struct tally_key *k = &a->tally->key[row->id];
@@ -29,7 +18,7 @@ static void report_key(const struct change_scope *scope, const struct change_ans
     const struct setting *row = setting_by_id(id);
     const struct tally_key *k = &a->tally->key[id];
     _cleanup_free_ char *old = settings_get_text(a->old, row), *new = settings_get_text(a->requested, row);
-    const char *result = outcome_text(tally_outcome(k));
+    const char *result = qos_outcome_name(tally_outcome(k));
     bool narrow = scope->narrowing[0] != '\0';
     char uid[16], pid[16], error[16], deferred[32] = "";
     const struct event_field *fields;
