@@ -107,6 +107,12 @@ def test_every_field_of_the_journal_is_described():
             assert re.search(rf"\b{field}\b", told), field
 
 
+def test_every_counter_is_described():
+    page = MAN["sockqd.8"].read_text()
+    for name, text in rows("daemon/stats/stats.h", r"X\(\w+, \"(\w+)\", \"([^\"]+)\"\)"):
+        assert f".It Li {name}\n{text[0].upper()}{text[1:]}.\n" in page, name
+
+
 def test_every_verb_is_described():
     explained = [item.split()[0] for item in items(MAN["sockqctl.1"]) if item]
     for verb in verbs():
