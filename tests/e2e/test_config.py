@@ -292,6 +292,7 @@ def test_workers_need_a_restart_and_the_answer_says_so(orders):
     orders.wait_log(r"workers.*restart", since=mark)
 
 
+@pytest.mark.workers
 def test_many_reloads_lose_nothing(orders, closing):
     client = closing(connect(orders.address))
     for i in range(30):

@@ -2,15 +2,16 @@
 """The control socket as any Varlink client may use or abuse it."""
 import json
 import os
-import socket
+import select
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from harness.daemon import SOCKQCTL
-from harness.sockets import ask_tcp, connect, read_exactly
-from harness.varlink import INTERFACE, Varlink, VarlinkError
+from harness.config import one_listener
+from harness.sockets import ask_tcp, connect, open_socket, read_exactly
+from harness.varlink import INTERFACE, VarlinkError
 from harness.waiting import eventually
 
 
@@ -202,11 +203,9 @@ def test_monitor_streams_what_happens(daemon, closing):
     watcher = closing(daemon.varlink())
     watcher.send("Monitor", {"level": "info"}, more=True)
 
-    def set_and_seen():
+    while not select.select([watcher.sock], [], [], 0.1)[0]:  # until it is known as a watcher
         daemon.set(settings={"dscp": "EF"})
         daemon.call("Unset", target="orders")
-        return True
-    set_and_seen()
     while True:
         event = watcher.receive()
         assert event["continues"] is True
@@ -220,6 +219,7 @@ def test_monitor_streams_what_happens(daemon, closing):
     assert watcher.receive()["parameters"]["kind"] == "setting-unset"
 
 
+@pytest.mark.workers
 def test_flows_come_in_parts(daemon, closing):
     clients = [closing(connect(daemon.address)) for _ in range(200)]
     for client in clients:
@@ -232,6 +232,7 @@ def test_flows_come_in_parts(daemon, closing):
     assert len(ids) == len(set(ids)) == 200
 
 
+@pytest.mark.workers
 def test_close_of_flows(daemon, closing):
     clients = {source: closing(connect(daemon.address, source=source)) for source in ("127.0.0.5", "127.0.0.6", "127.0.0.7")}
     for client in clients.values():
@@ -300,8 +301,6 @@ def test_stranger_may_ask_who_this_is(daemon):
 @pytest.mark.root
 def test_groups_by_their_numbers(make_daemon, closing, tmp_path):
     """sockq may look, sockq-admin may change; the groups come from a private /etc/group."""
-    from harness.config import one_listener
-    from harness.sockets import open_socket
     groups = tmp_path / "group"
     groups.write_text(open("/etc/group").read() + "sockq:x:61001:\nsockq-admin:x:61002:\n")
     under = ["unshare", "--mount", "sh", "-c", f'mount --bind {groups} /etc/group && exec "$@"', "sh"]
@@ -316,8 +315,6 @@ def test_groups_by_their_numbers(make_daemon, closing, tmp_path):
 
 @pytest.mark.root
 def test_own_uid_may_change(make_daemon, closing):
-    from harness.config import one_listener
-    from harness.sockets import open_socket
     daemon = make_daemon(one_listener(), sockets=[("orders", closing(open_socket("tcp4")))], control_passed=True,
                          prefix=[*AS_NOBODY, "--clear-groups"]).start()
     assert call_as(daemon, ["--clear-groups"], "Reload") == "done"
@@ -336,7 +333,6 @@ def test_sockqctl_tells_a_refusal(daemon):
     ["call", "--more", INTERFACE + ".Flows", "{}"],
 ])
 def test_varlinkctl(daemon, words):
-    import shutil
     if not shutil.which("varlinkctl"):
         pytest.skip("varlinkctl is not installed (systemd 255 and later have it)")
     place = 2 if words[1:2] == ["--more"] else 1
