@@ -6,6 +6,7 @@
 
 #include "event.h"
 #include "internal.h"
+#include "removed.h"
 #include "sweep.h"
 #include "unit.h"
 
@@ -99,37 +100,16 @@ static void tell_all_stats(struct daemon *d) {
 
 /* ---- housekeeping ---- */
 
-static void ignore_closed(unsigned n_flows, void *userdata) {
-}
-
-/* A removed listener goes with its last flow, which has until the drain timeout. */
-static void tend_removed(struct daemon *d, struct listener *l) {
-    uint64_t now_usec = loop_clock_usec();
-    const struct flow_selector all = { .listener = l };
-
-    if (listener_flows(l) == 0) {
-        event_log(EVENT_LISTENER_REMOVED, EVENT_FIELDS({ FIELD_LISTENER, l->name }), "listener %s has gone", l->name);
-        net_drop_listener(d->net, l);
-    } else if (l->drain_until_usec == 0) {
-        l->drain_until_usec = now_usec + change_config(d->change)->daemon.drain_timeout_usec;
-    } else if (now_usec >= l->drain_until_usec) {
-        l->drain_until_usec = UINT64_MAX;
-        if (sweep_close(d->net, &all, true, ignore_closed, NULL) < 0)
-            l->drain_until_usec = now_usec;
-    }
-}
-
 static int on_housekeeping(sd_event_source *source, uint64_t usec, void *userdata) {
     struct daemon *d = userdata;
 
-    for (size_t i = d->net->n_listeners; i-- > 0;) {
+    for (size_t i = 0; i < d->net->n_listeners; i++) {
         struct listener *l = d->net->listeners[i];
 
         if (l->view && l->view->target->ops->tick)
             l->view->target->ops->tick(l->view->target->state);
-        if (l->draining)
-            tend_removed(d, l);
     }
+    removed_tend(d->net, loop_clock_usec(), change_config(d->change)->daemon.drain_timeout_usec);
     tell_status(d);
     tell_all_stats(d);
     return 0;

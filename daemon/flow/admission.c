@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "admission.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sys/random.h>
 
@@ -42,18 +43,14 @@ bool admission_enter(struct admission *a, unsigned limit, unsigned worker) {
         atomic_fetch_add(&a->flows, 1);
         return true;
     }
-    if (atomic_fetch_add(&a->flows, 1) < limit)
-        return true;
-    /* Full. The bit is set before the place is given back, so that a flow that closes now sees it, or we see its place. */
-    atomic_fetch_or(&a->paused_mask[worker / 64], bit);
-    if (atomic_fetch_sub(&a->flows, 1) <= limit) {
-        atomic_fetch_and(&a->paused_mask[worker / 64], ~bit);
-        if (atomic_fetch_add(&a->flows, 1) < limit)
-            return true;
+    while (atomic_fetch_add(&a->flows, 1) >= limit) {
+        /* Full. The bit is set before the place is given back: a flow that closes now sees it, or we see its place. */
         atomic_fetch_or(&a->paused_mask[worker / 64], bit);
-        atomic_fetch_sub(&a->flows, 1);
+        if (atomic_fetch_sub(&a->flows, 1) > limit)
+            return false;
+        atomic_fetch_and(&a->paused_mask[worker / 64], ~bit);
     }
-    return false;
+    return true;
 }
 
 bool admission_leave(struct admission *a) {
@@ -150,6 +147,7 @@ void admission_source_leave(struct admission *a, const uint8_t key[static 16]) {
     pthread_mutex_lock(&s->lock);
     at = find(s, hash, key);
     source = *at;
+    assert(source); /* it was counted when it came in */
     if (--source->flows == 0) {
         *at = source->next;
         s->n_sources--;

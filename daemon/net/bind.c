@@ -84,7 +84,7 @@ int endpoint_prepare(struct endpoint *e, const char *listener, const struct sett
 
 static int set_up(struct endpoint *e, const struct config_listen *l, const char *listener, const struct settings *set,
                   char **ret_reason) {
-    socklen_t size = sizeof(e->cookie);
+    socklen_t size = sizeof(e->cookie), address_size = l->address.size;
     int r;
 
     if (bind(e->socket.fd, &l->address.sa, l->address.size) < 0) {
@@ -92,6 +92,8 @@ static int set_up(struct endpoint *e, const struct config_listen *l, const char 
         explain(ret_reason, "cannot bind", r, bind_hint(r));
         return r;
     }
+    /* Port 0 was any: the one that it became. */
+    (void) getsockname(e->socket.fd, &e->address.sa, &address_size);
     qos_baseline_capture(&e->socket, &e->baseline);
     (void) getsockopt(e->socket.fd, SOL_SOCKET, SO_COOKIE, &e->cookie, &size);
     r = qos_observe_arm(&e->socket);

@@ -14,10 +14,11 @@ static void read_one(const struct cmsghdr *c, struct datagram_meta *m) {
         memcpy(&value, CMSG_DATA(c), sizeof(value));
         m->tos = (uint8_t) value;
         m->has_tos = true;
-    } else if (c->cmsg_level == SOL_IP && c->cmsg_type == IP_PKTINFO && m->info_family == 0) {
+    } else if (c->cmsg_level == SOL_IP && c->cmsg_type == IP_PKTINFO) {
+        /* On an IPv6 socket beside its sibling, which for a broadcast names no address to answer from. */
         memcpy(&m->info4, CMSG_DATA(c), sizeof(m->info4));
         m->info_family = AF_INET;
-    } else if (c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+    } else if (c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_PKTINFO && m->info_family == 0) {
         memcpy(&m->info6, CMSG_DATA(c), sizeof(m->info6));
         m->info_family = AF_INET6;
     } else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {

@@ -48,6 +48,7 @@ struct listener {
     size_t n_endpoints;
     struct listener_view *view; /* the newest */
     bool draining;              /* removed; its flows are finishing */
+    bool closing;               /* they were told to finish */
     uint64_t drain_until_usec;  /* then they are closed; 0: not yet decided */
     struct stats_snapshot reported;
 };

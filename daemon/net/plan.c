@@ -68,9 +68,10 @@ static int claim(struct making *m, struct plan_listener *pl) {
     return 0;
 }
 
+/* One that no other entry has kept: with port 0 several entries read the same. */
 static struct endpoint *find_bound(const struct listener *l, const char *text) {
     for (size_t i = 0; i < l->n_endpoints; i++)
-        if (!l->endpoints[i]->passed && streq(l->endpoints[i]->text, text))
+        if (l->endpoints[i]->dropped && streq(l->endpoints[i]->text, text))
             return l->endpoints[i];
     return NULL;
 }
@@ -200,7 +201,7 @@ static void forget(struct listener *l, bool fresh) {
             l->endpoints[kept++] = e;
             continue;
         }
-        e->fresh = false;
+        e->fresh = e->dropped = false;
         /* Flows may hold it for its baseline; the socket itself goes now. */
         if (e->passed)
             (void) qos_baseline_restore(&e->socket, &e->baseline, &failed);

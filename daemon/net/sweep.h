@@ -51,8 +51,8 @@ typedef void (*listing_fn)(struct flow_row *rows, size_t n, struct listing_curso
 int sweep_list(struct net *n, const struct flow_selector *selector, struct listing_cursor at, listing_fn done,
                void *userdata) _must_check_;
 
-/* Closes flows: finish orderly (drain: no more input, answers and trailer go out), or reset. `done` gets the number of
- * flows it acted on. */
+/* Closes flows: orderly (no more input, answers and trailer go out; those that finish already are left alone), or at
+ * once. `done` gets the number of flows it acted on. */
 typedef void (*sweep_done_fn)(unsigned n_flows, void *userdata);
 int sweep_close(struct net *n, const struct flow_selector *selector, bool orderly, sweep_done_fn done,
                 void *userdata) _must_check_;
