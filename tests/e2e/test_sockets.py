@@ -56,7 +56,7 @@ def test_names_tell_the_listeners_apart(make_daemon, closing):
     ("udp:[::]:{}", "::1"), ("tcp:0.0.0.0:{}", "127.0.0.1"),
 ])
 def test_listener_binds_its_list_in_the_foreground(make_daemon, endpoint, client_host):
-    port = free_port(endpoint[:3])
+    port = free_port()
     daemon = make_daemon(one_listener(listen=[endpoint.format(port)])).start()
     asker = ask_tcp if endpoint.startswith("tcp") else ask_udp
     assert asker((client_host, port), HELLO) == b"Received"
