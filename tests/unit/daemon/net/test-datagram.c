@@ -343,6 +343,7 @@ static void test_what_the_kernel_drops_is_counted(void **state) {
     LIVE_UNTIL(&live, live_counter(&live, "a", STAT_RX_DATAGRAMS) + live_counter(&live, "a", STAT_KERNEL_DROPS) == 101);
     assert_true(live_counter(&live, "a", STAT_KERNEL_DROPS) > 0);
     close(fd);
+    live_turn(&live); /* the worker has left the barrier */
     pthread_barrier_destroy(&hold);
 }
 
