@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "event.h"
+#include "faults_log.h"
 #include "internal.h"
 #include "plan.h"
 
@@ -35,21 +36,16 @@ static void reload_free(struct reload *r) {
     free(r);
 }
 
-static void log_faults(const struct reload *r) {
-    for (size_t i = 0; i < r->faults.n; i++) {
-        const struct config_fault *fault = &r->faults.items[i];
-        _cleanup_free_ char *text = config_fault_format(fault);
-
-        event_log(EVENT_CONFIG_FAULT, EVENT_FIELDS({ FIELD_FILE, fault->file }), "%s", text ? text : fault->text);
-    }
+static void log_refused(const struct reload *r) {
+    faults_log(&r->faults);
     event_log(EVENT_CONFIG_KEPT, EVENT_NO_FIELDS, "reload refused: the earlier configuration stays in force");
 }
 
 static void log_loaded(const struct reload *r) {
     unsigned n = change_runtime_values(r->job.change);
 
-    event_log(EVENT_CONFIG_LOADED, EVENT_NO_FIELDS, "configuration loaded: %zu listeners%s", r->config->n_listeners,
-              n ? "; runtime changes stay in force on top" : "");
+    event_log(EVENT_CONFIG_LOADED, EVENT_NO_FIELDS, "configuration loaded: %zu listener%s%s", r->config->n_listeners,
+              r->config->n_listeners == 1 ? "" : "s", n ? "; runtime changes stay in force on top" : "");
 }
 
 static void answer(struct reload *r, enum change_status status, const char *reason) {
@@ -70,7 +66,7 @@ static void answer(struct reload *r, enum change_status status, const char *reas
     if (status == CHANGE_DONE)
         log_loaded(r);
     else
-        log_faults(r);
+        log_refused(r);
     if (c->on_reload)
         c->on_reload(false, c->on_reload_userdata);
     r->done(&a, r->userdata);

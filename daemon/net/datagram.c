@@ -165,7 +165,6 @@ static bool send_queued(struct endpoint_source *s) {
     if (q->next < q->n)
         return false;
     free_queue(s);
-    loop_modify(&s->worker->loop, &s->source, EPOLLIN);
     return true;
 }
 
@@ -298,6 +297,7 @@ void datagram_turn(struct endpoint_source *s, uint32_t events) {
         return;
     if (s->queue && !send_queued(s))
         return;
+    loop_modify(&s->worker->loop, &s->source, EPOLLIN);
     n = receive(s, b);
     b->n_tx = 0;
     for (int i = 0; i < n; i++)

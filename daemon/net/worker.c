@@ -61,13 +61,19 @@ void worker_forget_ready(struct worker *w, struct flow *f) {
 }
 
 int worker_init(struct worker *w, unsigned index, struct net *net) {
+    int r;
+
     *w = (struct worker){
         .index = index,
         .net = net,
         .flows.worker = (uint16_t) index,
         .ready_job.step = run_ready,
     };
-    return loop_init(&w->loop, w);
+    r = loop_init(&w->loop, w);
+    if (r < 0)
+        return r;
+    w->loop.on_turn = on_turn;
+    return 0;
 }
 
 static void *run(void *userdata) {

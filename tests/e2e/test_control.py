@@ -203,15 +203,15 @@ def test_monitor_streams_what_happens(daemon, closing):
     watcher = closing(daemon.varlink())
     watcher.send("Monitor", {"level": "info"}, more=True)
 
-    while not select.select([watcher.sock], [], [], 0.1)[0]:  # until it is known as a watcher
-        daemon.set(settings={"dscp": "EF"})
-        daemon.call("Unset", target="orders")
-    while True:
+    event = {"kind": None}
+    while event["kind"] != "setting-changed":  # the end of the start may come before it
+        if not select.select([watcher.sock], [], [], 0.1)[0]:  # until it is known as a watcher
+            daemon.set(settings={"dscp": "EF"})
+            daemon.call("Unset", target="orders")
+            continue
         event = watcher.receive()
         assert event["continues"] is True
         event = event["parameters"]
-        if event["kind"] == "setting-changed":
-            break
     fields = event["fields"]
     assert event["level"] == "notice" and event["dropped"] == 0 and event["time_usec"] > 1_600_000_000_000_000
     assert fields["SOCKQ_LISTENER"] == "orders" and fields["SOCKQ_SETTING"] == "dscp" and fields["SOCKQ_NEW"] == "EF"

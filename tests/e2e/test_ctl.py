@@ -166,8 +166,10 @@ def test_monitor_prints_events(daemon):
             daemon.call("Unset", target="orders")
             ready, _, _ = select.select([process.stdout], [], [], 0.1)
             if ready:
-                seen = json.loads(process.stdout.readline())
-        assert seen["kind"] in ("setting-changed", "setting-unset") and seen["fields"]["SOCKQ_SETTING"] == "dscp"
+                event = json.loads(process.stdout.readline())
+                if event["kind"] in ("setting-changed", "setting-unset"):  # and not the end of the start
+                    seen = event
+        assert seen["fields"]["SOCKQ_SETTING"] == "dscp"
     finally:
         process.send_signal(signal.SIGINT)
         process.stdout.close()

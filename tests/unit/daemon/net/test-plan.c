@@ -195,6 +195,19 @@ static void test_a_removed_udp_endpoint_is_free_again(void **state) {
     assert_echoes(fd, "hello");
 }
 
+static void test_workers_let_go_of_what_is_removed(void **state) {
+    struct endpoint *tcp, *udp;
+
+    live_must_apply(&live, A_AND_B);
+    tcp = endpoint_ref(live_endpoint(&live, "a", SOCK_STREAM, 0));
+    udp = endpoint_ref(live_endpoint(&live, "a", SOCK_DGRAM, 0));
+    live_must_apply(&live, ONLY_B);
+    LIVE_UNTIL(&live, __atomic_load_n(&tcp->refs, __ATOMIC_ACQUIRE) == 1);
+    LIVE_UNTIL(&live, __atomic_load_n(&udp->refs, __ATOMIC_ACQUIRE) == 1);
+    endpoint_unref(tcp);
+    endpoint_unref(udp);
+}
+
 /* ---- what cannot be ---- */
 
 static void test_a_port_in_use_is_a_fault_and_nothing_changes(void **state) {
@@ -327,6 +340,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_removed_listener_may_come_back_while_flows_of_it_live, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_listen_entry_that_goes_is_refused_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_removed_udp_endpoint_is_free_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_workers_let_go_of_what_is_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_port_in_use_is_a_fault_and_nothing_changes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_listener_that_stays_loses_what_an_aborted_plan_gave_it, setup, teardown),
         cmocka_unit_test_setup_teardown(test_every_fault_is_told, setup, teardown),
