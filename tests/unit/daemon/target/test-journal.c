@@ -271,7 +271,9 @@ static void test_the_rate_is_that_of_all_workers_together(void **state) {
     assert_int_equal(count(EVENT_PAYLOAD), RATE);
     assert_int_equal(suppressed, THREADS * EACH - RATE);
     assert_int_equal(count(EVENT_PAYLOADS_SUPPRESSED), 1);
-    assert_string_equal(lines[n_lines - 1].suppressed, "3900");
+    for (size_t i = 0; i < n_lines; i++)
+        if (lines[i].kind == EVENT_PAYLOADS_SUPPRESSED)
+            assert_string_equal(lines[i].suppressed, "3900");
 }
 
 int main(void) {
