@@ -133,23 +133,30 @@ int args_duration(const char *text, int64_t *ret_usec) {
     return unit_parse_duration(buf, ret_usec);
 }
 
+/* Adds one "KEY=VALUE" word. */
+static int add_setting(json_t *settings, const char *word, char **ret_reason) {
+    const char *equals = strchr(word, '=');
+    if (!equals || equals == word)
+        return reason_set(ret_reason, -EINVAL, "'%s' is not SETTING=VALUE", word);
+
+    char *key = strndup(word, (size_t) (equals - word));
+    int r = 0;
+    if (!key)
+        return -ENOMEM;
+    if (json_object_get(settings, key))
+        r = reason_set(ret_reason, -EINVAL, "%s is given twice", key);
+    else if (json_object_set_new(settings, key, json_string(equals + 1)) < 0)
+        r = reason_set(ret_reason, -EINVAL, "'%s' is not valid UTF-8", word);
+    free(key);
+    return r;
+}
+
 int args_settings(const char *const *words, size_t n, json_t **ret, char **ret_reason) {
     json_t *settings = json_object();
     int r = settings ? 0 : -ENOMEM;
 
-    for (size_t i = 0; i < n && r >= 0; i++) {
-        const char *equals = strchr(words[i], '=');
-        _cleanup_free_ char *key = equals ? strndup(words[i], (size_t) (equals - words[i])) : NULL;
-
-        if (!equals || equals == words[i])
-            r = reason_set(ret_reason, -EINVAL, "'%s' is not SETTING=VALUE", words[i]);
-        else if (!key)
-            r = -ENOMEM;
-        else if (json_object_get(settings, key))
-            r = reason_set(ret_reason, -EINVAL, "%s is given twice", key);
-        else if (json_object_set_new(settings, key, json_string(equals + 1)) < 0)
-            r = reason_set(ret_reason, -EINVAL, "'%s' is not valid UTF-8", words[i]);
-    }
+    for (size_t i = 0; i < n && r >= 0; i++)
+        r = add_setting(settings, words[i], ret_reason);
     if (r < 0) {
         json_decref(settings);
         return r;

@@ -59,8 +59,10 @@ struct args {
 int args_parse(int argc, const char *const *argv, struct args *ret, char **ret_reason) _must_check_;
 void args_done(struct args *a);
 
-/* A duration as people type it on a command line: "2" and "0.5" are seconds, "200ms" has a unit. 0, -EINVAL, -ERANGE. */
+/* A duration as people type it on a command line: "2" and "0.5" are seconds, "200ms" has a unit.
+ * 0, -EINVAL, -ERANGE. */
 int args_duration(const char *text, int64_t *ret_usec) _must_check_;
 
-/* Splits "KEY=VALUE" words into an object of strings. 0; -EINVAL with *ret_reason: no "=", no key, a key twice; -ENOMEM. */
+/* Splits "KEY=VALUE" words into an object of strings. 0; -EINVAL with *ret_reason: no "=", no key, a key twice;
+ * -ENOMEM. */
 int args_settings(const char *const *words, size_t n, json_t **ret, char **ret_reason) _must_check_;

@@ -11,8 +11,8 @@
  * caller: every string made safe for a terminal, or, with --json, as it came. Otherwise the failure was reported. */
 enum status call_daemon(struct ctl *ctl, const char *method, json_t *parameters, json_t **ret) _must_check_;
 
-/* The same as a stream. Ctrl-C ends it with STATUS_DONE. `fn` may return -EPIPE: the reader of the output has gone, also
- * STATUS_DONE. `endless`: the next reply may take for ever. */
+/* The same as a stream. Ctrl-C ends it with STATUS_DONE. `fn` may return -EPIPE: the reader of the output has gone,
+ * also STATUS_DONE. `endless`: the next reply may take for ever. */
 enum status call_stream(struct ctl *ctl, const char *method, json_t *parameters, bool endless, client_reply_fn fn,
                         void *userdata) _must_check_;
 
@@ -22,8 +22,8 @@ int call_pause(struct ctl *ctl, uint64_t usec) _must_check_;
 /* From here on Ctrl-C ends the work in an orderly way. STATUS_DONE, or reported. */
 enum status call_catch_interrupt(struct ctl *ctl) _must_check_;
 
-/* Parameters made of --new-only, --flow and --source; verbs add theirs with call_put_text(). NULL when out of memory or not
- * UTF-8. */
+/* Parameters made of --new-only, --flow and --source; verbs add theirs with call_put_text(). NULL when out of memory
+ * or not UTF-8. */
 json_t *call_selection(const struct ctl *ctl) _must_check_;
 /* Adds a string; a NULL `value` adds nothing. `parameters` may be NULL. Returns it, or NULL (then it was freed). */
 json_t *call_put_text(json_t *parameters, const char *name, const char *value) _must_check_;

@@ -12,9 +12,16 @@ static enum status print_change(struct ctl *ctl, const json_t *reply) {
     int64_t flows = field_number(reply, "flows");
     struct output *o = &ctl->out;
 
+    /* Nothing to be done is success; a selection that fits nothing is most likely a slip. */
+    bool nobody = flows == 0 && ctl->args->option[OPTION_SOURCE] != NULL;
+
     if (o->json) {
         output_json(o, reply);
-        return result_status(keys);
+        return nobody ? STATUS_FAILED : result_status(keys);
+    }
+    if (nobody) {
+        fputs("no flow matched\n", o->file);
+        return STATUS_FAILED;
     }
     if (json_array_size(keys) == 0) {
         fputs("nothing to change\n", o->file);

@@ -15,7 +15,7 @@
 #include "macro.h"
 
 #define CLIENT_TIMEOUT_USEC (30 * USEC_PER_SEC)
-#define CLIENT_REPLY_BYTES_MAX (64 * 1024 * 1024)
+#define CLIENT_REPLY_BYTES_MAX ((size_t) 64 * 1024 * 1024)
 
 struct client;
 
@@ -34,8 +34,9 @@ DEFINE_CLEANUP(struct client *, client_free);
 /* One call, one answer. `method` with its interface; `parameters` (may be NULL) is consumed. 0: *ret holds it. */
 int client_call(struct client *c, const char *method, json_t *parameters, struct answer *ret) _must_check_;
 
-/* A call with `more`: each reply's parameters go to `fn` (borrowed); a negative return of it ends the call and is returned.
- * `endless`: the next reply may take for ever. 0: the stream has ended; ret->error says with which error, if any. */
+/* A call with `more`: each reply's parameters go to `fn` (borrowed); a negative return of it ends the call and is
+ * returned. `endless`: the next reply may take for ever. 0: the stream has ended; ret->error says with which error,
+ * if any. */
 typedef int (*client_reply_fn)(json_t *parameters, void *userdata);
 int client_stream(struct client *c, const char *method, json_t *parameters, bool endless, client_reply_fn fn,
                   void *userdata, struct answer *ret) _must_check_;

@@ -7,9 +7,9 @@
 
 #include "clock.h"
 
-#define INPUT_SIZE (64 * 1024)
+#define INPUT_SIZE ((size_t) 64 * 1024)
 #define CONNECT_TIMEOUT_USEC (5 * USEC_PER_SEC)
-#define SEND_STEP_BYTES (256 * 1024) /* a large payload must not keep the replies to its start waiting */
+#define SEND_STEP_BYTES ((size_t) 256 * 1024) /* a large payload must not keep the replies to its start waiting */
 
 static int wait_connected(int fd, int interrupt_fd, uint64_t timeout_usec) {
     int error = 0;
@@ -211,7 +211,7 @@ static int write_stream(struct exchange *x, struct transfer *t) {
     size_t left = x->plan->size - t->sent;
     if (left == 0)
         return 0;
-    ssize_t n = send(x->fd, x->payload + t->sent, MIN(left, (size_t) SEND_STEP_BYTES), MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t n = send(x->fd, x->payload + t->sent, MIN(left, SEND_STEP_BYTES), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : errno == EPIPE ? -ECONNRESET : -errno;
     t->sent += (size_t) n;

@@ -33,15 +33,17 @@ struct reply {
     char head[EXCHANGE_HEAD_MAX]; /* the first bytes, min(size, EXCHANGE_HEAD_MAX) */
 };
 
-/* Connects to the first address that answers, marked before the first packet. 0; errors of socket(2), setsockopt(2), connect(2);
- * -ETIMEDOUT; -EINTR (the interrupt fd); -ENOMEM. */
+/* Connects to the first address that answers, marked before the first packet. 0; errors of socket(2), setsockopt(2),
+ * connect(2); -ETIMEDOUT; -EINTR (the interrupt fd); -ENOMEM. */
 int exchange_open(const struct plan *p, const struct addrinfo *addresses, int interrupt_fd,
                   struct exchange *ret) _must_check_;
 void exchange_done(struct exchange *x);
 
-/* Sends payload `number` and waits for its reply. 1: *ret holds it. 0: none in time, or none is waited for. -ECONNRESET also when
- * the peer closed; -ECONNREFUSED: an ICMP answer to a datagram; -EINTR; errors of send(2) and recv(2). */
+/* Sends payload `number` and waits for its reply. 1: *ret holds it. 0: none in time, or none is waited for.
+ * -ECONNRESET also when the peer closed; -ECONNREFUSED: an ICMP answer to a datagram; -EINTR; errors of send(2) and
+ * recv(2). */
 int exchange_payload(struct exchange *x, uint64_t number, struct reply *ret) _must_check_;
 
-/* TCP: ends the stream in order, so that everything sent is taken, and waits for the peer to do the same. UDP: nothing. */
+/* TCP: ends the stream in order, so that everything sent is taken, and waits for the peer to do the same. UDP:
+ * nothing. */
 void exchange_finish(struct exchange *x);

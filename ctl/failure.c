@@ -9,6 +9,7 @@
 #include "text.h"
 #include "varlink.h"
 
+#define LEVELS "emerg, alert, crit, err, warning, notice, info and debug are"
 #define WHO_MAY "root and members of group sockq-admin may change, members of group sockq may look"
 
 enum status failure_connection(const char *path, int error, bool connected, uint64_t timeout_usec) {
@@ -131,8 +132,13 @@ static enum status on_old_daemon(struct output *o, const json_t *p) {
 }
 
 static enum status on_parameter(struct output *o, const json_t *p) {
-    output_complain("this sockqd does not understand the parameter '%s' (sockqctl version compares the versions)",
-                    field_text(p, "parameter"));
+    const char *name = field_text(p, "parameter");
+
+    if (streq(name, "level"))
+        output_complain("there is no such level: " LEVELS);
+    else
+        output_complain("sockqd does not take this value of '%s', or is older than sockqctl (try: sockqctl version)",
+                        name);
     return STATUS_FAILED;
 }
 

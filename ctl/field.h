@@ -13,5 +13,6 @@
 const char *field_text(const json_t *o, const char *name); /* "" when absent */
 int64_t field_number(const json_t *o, const char *name);   /* 0 when absent */
 bool field_has(const json_t *o, const char *name);         /* present and not null */
-/* The strings of an array joined by `separator`, "" when there are none. Owned by the caller, NULL when out of memory. */
+/* The strings of an array joined by `separator`, "" when there are none. Owned by the caller, NULL when out of
+ * memory. */
 char *field_join(const json_t *o, const char *name, const char *separator) _must_check_;

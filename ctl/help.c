@@ -69,10 +69,31 @@ static const char *live_text(const struct setting *s) {
     return texts[s->live];
 }
 
+static const struct {
+    unsigned bit;
+    const char *name, *text;
+} carrier_names[] = {
+    { CARRIER_LISTENING, "listening", "listening TCP sockets" },
+    { CARRIER_STREAM, "stream", "TCP connections" },
+    { CARRIER_DATAGRAM, "datagram", "UDP sockets" },
+    { CARRIER_PACKET, "packet", "each datagram" },
+    { CARRIER_DAEMON, "daemon", "the daemon itself" },
+};
+
+static json_t *carriers_json(unsigned carriers) {
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < ARRAY_SIZE(carrier_names); i++)
+        if (carriers & carrier_names[i].bit)
+            json_array_append_new(list, json_string(carrier_names[i].name));
+    return list;
+}
+
 static json_t *setting_json(const struct setting *s) {
-    return json_pack("{ss ss ss ss ss ss* ss* sb}", "setting", s->name, "help", s->help, "syntax", s->syntax, "default",
-                     s->dflt, "live", live_text(s), "capability", s->capability, "capability_when", s->capability_when,
-                     "alias", s->alias);
+    return json_pack("{ss ss ss ss ss so sb sb ss* ss* ss*}", "setting", s->name, "help", s->help, "syntax", s->syntax,
+                     "default", s->dflt, "live", live_text(s), "carriers", carriers_json(s->carriers), "inherit",
+                     s->may_inherit, "restorable", s->restorable, "capability", s->capability, "capability_when",
+                     s->capability_when, "alias_of", s->alias ? setting_by_id(s->id)->name : NULL);
 }
 
 static enum status help_settings_json(struct output *o) {
@@ -117,29 +138,21 @@ static enum status help_settings(struct output *o) {
 }
 
 static void print_carriers(struct output *o, unsigned carriers) {
-    static const struct {
-        unsigned bit;
-        const char *name;
-    } names[] = {
-        { CARRIER_LISTENING, "listening TCP sockets" },
-        { CARRIER_STREAM, "TCP connections" },
-        { CARRIER_DATAGRAM, "UDP sockets" },
-        { CARRIER_PACKET, "each datagram" },
-        { CARRIER_DAEMON, "the daemon itself" },
-    };
     const char *separator = "";
 
     fputs("  acts on   ", o->file);
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        if (!(carriers & names[i].bit))
+    for (size_t i = 0; i < ARRAY_SIZE(carrier_names); i++) {
+        if (!(carriers & carrier_names[i].bit))
             continue;
-        fprintf(o->file, "%s%s", separator, names[i].name);
+        fprintf(o->file, "%s%s", separator, carrier_names[i].text);
         separator = ", ";
     }
     putc('\n', o->file);
 }
 
 static enum status help_setting(struct output *o, const struct setting *s) {
+    const char *when = s->capability_when;
+
     if (o->json) {
         json_t *v = setting_json(s);
         output_json(o, v);
@@ -152,8 +165,7 @@ static enum status help_setting(struct output *o, const struct setting *s) {
     fprintf(o->file, "  live      %s\n", live_text(s));
     print_carriers(o, s->carriers);
     if (s->capability)
-        fprintf(o->file, "  needs     %s%s%s\n", s->capability, s->capability_when ? " for " : "",
-                s->capability_when ? s->capability_when : "");
+        fprintf(o->file, "  needs     %s%s%s%s\n", s->capability, when ? " (" : "", when ? when : "", when ? ")" : "");
     if (!s->restorable)
         fputs("  undo      taking it back may need the capability, too\n", o->file);
     if (s->alias)

@@ -71,7 +71,7 @@ const char *mark_label_name(enum mark_label label) {
 }
 
 const char *mark_ecn_name(uint8_t tos) {
-    static const char *const names[] = { "Not-ECT", "ECT(1)", "ECT(0)", "CE" };
+    static const char *const names[] = { "not_ect", "ect1", "ect0", "ce" };
     return names[ecn_from_tos(tos)];
 }
 

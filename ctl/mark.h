@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Marks of a client's socket: set before the first packet, read from what comes back. ip(7), ipv6(7), RFC 2474, RFC 3168.
+ * Marks of a client's socket: set before the first packet, read from what comes back. ip(7), ipv6(7), RFC 2474, RFC
+ * 3168.
  */
 #pragma once
 
@@ -35,9 +36,10 @@ struct mark mark_of_message(struct msghdr *message);
 /* Of a connected TCP socket. `ipv4`: also as v4-mapped; the connecting side is not told, always unknown. */
 struct mark mark_of_stream(int fd, bool ipv4);
 
-/* "EF", "EF CE" (an ECN mark, when there is one), "unknown"; a TCP reading says which it is: "EF (latest)". Returns `buf`. */
+/* "EF", "EF ce" (an ECN mark, when there is one), "unknown"; a TCP reading says which it is: "EF (latest)". Returns
+ * `buf`. */
 const char *mark_format(const struct mark *m, char buf[static MARK_TEXT_MAX]);
 /* "packet", "latest"; NULL for unknown. */
 const char *mark_label_name(enum mark_label label);
-/* "Not-ECT", "ECT(1)", "ECT(0)", "CE" */
+/* "not_ect", "ect1", "ect0", "ce", as the daemon's counters say it. */
 const char *mark_ecn_name(uint8_t tos);

@@ -148,9 +148,9 @@ int output_flush(struct output *o) {
 void output_complain(const char *format, ...) {
     va_list ap;
 
-    fputs("sockqctl: ", stderr);
     va_start(ap, format);
+    fputs("sockqctl: ", stderr);
     vfprintf(stderr, format, ap);
-    va_end(ap);
     putc('\n', stderr);
+    va_end(ap);
 }

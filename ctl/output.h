@@ -36,16 +36,16 @@ void output_init(struct output *ret, FILE *file, bool json, bool no_color);
 const char *output_style(const struct output *o, enum style style);
 const char *output_plain(const struct output *o);
 
-/* "label  text": the text begins at column `indent` (at most 31) and is wrapped between words, or within a word that is too long,
- * so that it fits the terminal. */
+/* "label  text": the text begins at column `indent` (at most 31) and is wrapped between words, or within a word that
+ * is too long, so that it fits the terminal. */
 void output_words(struct output *o, const char *label, unsigned indent, enum style style, const char *text);
 
 /* A whole JSON value, indented; or on one line. */
 void output_json(struct output *o, const json_t *v);
 void output_json_line(struct output *o, const json_t *v);
 
-/* One JSON object with one long list, written piece by piece: the members of `head` (may be NULL), the list under `name`,
- * the members of `tail` (may be NULL). */
+/* One JSON object with one long list, written piece by piece: the members of `head` (may be NULL), the list under
+ * `name`, the members of `tail` (may be NULL). */
 void output_list_open(struct output *o, const json_t *head, const char *name);
 void output_list_item(struct output *o, const json_t *item);
 void output_list_close(struct output *o, const json_t *tail);

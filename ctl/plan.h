@@ -34,7 +34,8 @@ void plan_done(struct plan *p);
 /* The most bytes that one payload may have. */
 size_t plan_size_max(const struct plan *p);
 
-/* Reads the payload from an fd to its end. 0; -EFBIG over plan_size_max(); -ENODATA when there is nothing; errors of read(2). */
+/* Reads the payload from an fd to its end. 0; -EFBIG over plan_size_max(); -ENODATA when there is nothing; errors of
+ * read(2). */
 int plan_read(struct plan *p, int fd) _must_check_;
 
 /* Payload `number` (from 1), plan->size bytes into `buf`. Made ones begin with their number, so that a late echo is

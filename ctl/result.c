@@ -67,13 +67,15 @@ static char *sockets_text(const json_t *key) {
     return NULL;
 }
 
+/* Not what was asked for; whatever "inherit" leaves is. */
 static bool took_another(const json_t *key) {
+    const char *requested = field_text(key, "requested");
     const json_t *list = json_object_get(key, "effective");
     json_t *item;
     size_t i;
 
     json_array_foreach(list, i, item) {
-        if (!streq(field_text(item, "value"), field_text(key, "requested")))
+        if (!streq(requested, "inherit") && !streq(field_text(item, "value"), requested))
             return true;
     }
     return false;

@@ -171,7 +171,7 @@ static void print_row(const struct table *t, struct output *o, const unsigned *w
     for (size_t i = 0; i < t->n_columns; i++)
         if (widths[i] > 0)
             last = i;
-    for (size_t i = 0; i <= last; i++) {
+    for (size_t i = 0; i < t->n_columns; i++) {
         if (widths[i] == 0)
             continue;
         print_cell(o, &t->columns[i], widths[i], i == last, &row[i]);
@@ -181,7 +181,8 @@ static void print_row(const struct table *t, struct output *o, const unsigned *w
     putc('\n', o->file);
 }
 
-/* The titles of the columns that are missing, or how many, whatever fits. Owned by the caller, NULL when out of memory. */
+/* The titles of the columns that are missing, or how many, whatever fits. Owned by the caller, NULL when out of
+ * memory. */
 static char *left_out_text(const struct table *t, const unsigned *widths, unsigned width) {
     char *text = NULL;
     size_t size, n = 0;
@@ -208,7 +209,7 @@ static void print_left_out(const struct table *t, struct output *o, const unsign
 
 int table_print(struct table *t, struct output *o) {
     unsigned widths[TABLE_COLUMNS_MAX];
-    struct cell titles[TABLE_COLUMNS_MAX];
+    struct cell titles[TABLE_COLUMNS_MAX] = { 0 };
 
     if (t->error < 0)
         return t->error;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tables that fit the terminal. On a terminal that is too narrow, in this order: the gap between columns shrinks, columns that
- * may be cut are cut (marked "~"), columns that can be missed are left out (and a line says which). Without a terminal
- * nothing is cut.
+ * Tables that fit the terminal. On a terminal that is too narrow, in this order: the gap between columns shrinks,
+ * columns that may be cut are cut (marked "~"), columns that can be missed are left out (and a line says which).
+ * Without a terminal nothing is cut.
  */
 #pragma once
 
@@ -28,10 +28,10 @@ DEFINE_CLEANUP(struct table *, table_free);
 void table_cell(struct table *t, enum style style, const char *format, ...) _printf_(3, 4);
 /* Complete rows that have not been printed. */
 size_t table_rows(const struct table *t);
-/* Prints the rows added since the last time; the header comes with the first. Column widths of earlier calls are kept as
- * the least. 0 or -ENOMEM. */
+/* Prints the rows added since the last time; the header comes with the first. Column widths of earlier calls are kept
+ * as the least. 0 or -ENOMEM. */
 int table_print(struct table *t, struct output *o) _must_check_;
 
-/* Which width each column gets: in: what it would like; out: what it gets, 0 left out. Returns the gap between columns, 1
- * or 2. `width` 0: no limit. */
+/* Which width each column gets: in: what it would like; out: what it gets, 0 left out. Returns the gap between
+ * columns, 1 or 2. `width` 0: no limit. */
 unsigned table_fit(const struct column *columns, size_t n, unsigned width, unsigned *widths);

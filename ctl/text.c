@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <wchar.h>
 
+#define SEC_PER_HOUR INT64_C(3600)
+#define SEC_PER_DAY INT64_C(86400)
+
 const char *text_bytes(int64_t bytes, char buf[static TEXT_MAX]) {
     static const char units[] = "KMGTPE";
     double value = (double) bytes;
@@ -31,12 +34,12 @@ const char *text_duration(int64_t usec, char buf[static TEXT_MAX]) {
         snprintf(buf, TEXT_MAX, msec < 9.995 ? "%.2fms" : msec < 99.95 ? "%.1fms" : "%.0fms", msec);
     else if (sec < 60)
         snprintf(buf, TEXT_MAX, "%" PRId64 ".%ds", sec, (int) (usec / 100000 % 10));
-    else if (sec < 60 * 60)
+    else if (sec < SEC_PER_HOUR)
         snprintf(buf, TEXT_MAX, "%" PRId64 "m%02ds", sec / 60, (int) (sec % 60));
-    else if (sec < 24 * 60 * 60)
-        snprintf(buf, TEXT_MAX, "%" PRId64 "h%02dm", sec / 3600, (int) (sec / 60 % 60));
+    else if (sec < SEC_PER_DAY)
+        snprintf(buf, TEXT_MAX, "%" PRId64 "h%02dm", sec / SEC_PER_HOUR, (int) (sec / 60 % 60));
     else
-        snprintf(buf, TEXT_MAX, "%" PRId64 "d%02dh", sec / 86400, (int) (sec / 3600 % 24));
+        snprintf(buf, TEXT_MAX, "%" PRId64 "d%02dh", sec / SEC_PER_DAY, (int) (sec / SEC_PER_HOUR % 24));
     return buf;
 }
 
@@ -111,8 +114,10 @@ static json_t *escape_object(const json_t *v) {
     json_t *member;
 
     json_object_foreach((json_t *) v, key, member) {
-        _cleanup_free_ char *safe = text_escape(key, strlen(key));
-        if (!safe || json_object_set_new(copy, safe, text_escape_json(member)) < 0) {
+        char *safe = text_escape(key, strlen(key));
+        int r = safe ? json_object_set_new(copy, safe, text_escape_json(member)) : -1;
+        free(safe);
+        if (r < 0) {
             json_decref(copy);
             return NULL;
         }
@@ -141,8 +146,10 @@ json_t *text_escape_json(const json_t *v) {
     if (!json_is_string(v))
         return json_incref((json_t *) v);
 
-    _cleanup_free_ char *safe = text_escape(json_string_value(v), json_string_length(v));
-    return safe ? json_string(safe) : NULL;
+    char *safe = text_escape(json_string_value(v), json_string_length(v));
+    json_t *copy = safe ? json_string(safe) : NULL;
+    free(safe);
+    return copy;
 }
 
 size_t text_width(const char *text) {

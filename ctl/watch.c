@@ -97,7 +97,11 @@ static int print_difference(struct output *o, const char *title, const json_t *b
 
 static enum status sample(struct ctl *ctl, json_t **ret) {
     const char *listener = ctl->args->n_words > 0 ? ctl->args->words[0] : NULL;
-    return call_daemon(ctl, "Stats", call_put_text(json_object(), "listener", listener), ret);
+    enum status status = call_daemon(ctl, "Stats", call_put_text(json_object(), "listener", listener), ret);
+
+    /* The daemon ends sessions that are idle for as long as an interval may be. */
+    ctl->client = client_free(ctl->client);
+    return status;
 }
 
 static int show_sample(struct output *o, const json_t *before, const json_t *now) {

@@ -9,6 +9,7 @@
 
 #include "adopt.h"
 #include "event.h"
+#include "faults_log.h"
 #include "internal.h"
 #include "targets.h"
 #include "varlink.h"
@@ -48,16 +49,27 @@ static int on_workers(sd_event_source *source, int fd, uint32_t events, void *us
 static void ignore_reload(const struct reload_answer *answer, void *userdata) {
 }
 
+/* What the files say of it counts when they say something new: `sockqctl log-level` lasts until then. */
+static void follow_log_level(struct daemon *d) {
+    int level = change_config(d->change)->daemon.log_level;
+
+    if (level != d->file_log_level)
+        event_set_level(level);
+    d->file_log_level = level;
+}
+
 static void on_reload(bool begins, void *userdata) {
     struct daemon *d = userdata;
 
     if (d->stopping)
         return;
     control_set_state(d->control, begins ? CONTROL_RELOADING : CONTROL_SERVING);
-    if (begins)
+    if (begins) {
         service_reloading(d);
-    else
-        service_ready(d);
+        return;
+    }
+    follow_log_level(d);
+    service_ready(d);
 }
 
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
@@ -93,24 +105,42 @@ static void raise_descriptor_limit(void) {
     (void) setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static void tell_faults(struct config_faults *faults) {
-    for (size_t i = 0; i < faults->n; i++) {
-        _cleanup_free_ char *text = config_fault_format(&faults->items[i]);
-
-        event_log(EVENT_CONFIG_FAULT, EVENT_FIELDS({ FIELD_FILE, faults->items[i].file }), "%s",
-                  text ? text : faults->items[i].text);
-    }
-    config_faults_done(faults);
-}
-
 static int failed(const char *what, int error) {
     event_log(EVENT_START_FAILED, EVENT_NO_FIELDS, "cannot start: %s: %s", what, strerror(-error));
     return error;
 }
 
+/* The faults say why; an errno would add nothing. */
+static int failed_by_faults(const char *path, struct config_faults *faults, int error) {
+    size_t n = faults->n;
+
+    faults_log(faults);
+    config_faults_done(faults);
+    if (n == 0)
+        return failed(path, error);
+    event_log(EVENT_START_FAILED, EVENT_NO_FIELDS, "cannot start: the configuration %s has %zu fault%s", path, n,
+              n == 1 ? "" : "s");
+    return error;
+}
+
+static const char *control_hint(int error) {
+    switch (error) {
+    case -EADDRINUSE:
+        return "; another sockqd answers there, choose another with --control";
+    case -EACCES:
+    case -EPERM:
+    case -ENOENT:
+        return "; choose a place that you may write to with --control or $SOCKQ_CONTROL";
+    case -EEXIST:
+        return "; something else than a socket is there";
+    default:
+        return "";
+    }
+}
+
 static int open_control(struct daemon *d, const struct daemon_options *options) {
     struct server *server = control_server(d->control);
-    _cleanup_free_ char *path = NULL, *what = NULL;
+    _cleanup_free_ char *path = NULL;
     int r;
 
     if (d->control_fd >= 0) {
@@ -125,9 +155,9 @@ static int open_control(struct daemon *d, const struct daemon_options *options) 
     r = server_listen_path(server, path, !options->control);
     if (r >= 0)
         return 0;
-    if (asprintf(&what, "control socket %s", path) < 0)
-        what = NULL;
-    return failed(what ? what : "control socket", r);
+    event_log(EVENT_START_FAILED, EVENT_FIELDS({ FIELD_FILE, path }), "cannot start: control socket %s: %s%s", path,
+              strerror(-r), control_hint(r));
+    return r;
 }
 
 static int begin_loop(struct daemon *d) {
@@ -167,9 +197,8 @@ static int begin_serving(struct daemon *d, const struct daemon_options *options,
         return failed("control", r);
     change_observe_reload(d->change, on_reload, d);
     r = change_begin(d->change, config, &faults);
-    tell_faults(&faults);
     if (r < 0)
-        return failed(r == -EINVAL ? "the configuration does not fit this system" : "listeners", r);
+        return failed_by_faults(config_path(options), &faults, r);
     r = open_control(d, options);
     return r < 0 ? r : service_begin(d);
 }
@@ -179,10 +208,10 @@ static int begin(struct daemon *d, const struct daemon_options *options, const s
     struct config *config;
     int r = config_load(config_path(options), schema, &config, &faults);
 
-    tell_faults(&faults);
     if (r < 0)
-        return failed(config_path(options), r);
-    event_set_level(config->daemon.log_level);
+        return failed_by_faults(config_path(options), &faults, r);
+    d->file_log_level = config->daemon.log_level;
+    event_set_level(d->file_log_level);
     event_log(EVENT_DAEMON_STARTED, EVENT_NO_FIELDS, "sockqd " SOCKQ_VERSION " starts with %s", config_path(options));
     r = begin_net(d, config);
     if (r >= 0) {
@@ -222,12 +251,13 @@ int daemon_run(const struct daemon_options *options) {
     r = begin(&d, options, &schema);
     if (r >= 0) {
         service_ready(&d);
-        event_log(EVENT_DAEMON_READY, EVENT_NO_FIELDS, "ready: %zu listeners, %u workers", d.net->n_listeners,
-                  d.net->n_workers);
+        event_log(EVENT_DAEMON_READY, EVENT_NO_FIELDS, "ready: %zu listener%s, %u worker%s", d.net->n_listeners,
+                  d.net->n_listeners == 1 ? "" : "s", d.net->n_workers, d.net->n_workers == 1 ? "" : "s");
         r = sd_event_loop(d.event);
     }
     end(&d);
-    event_log(EVENT_DAEMON_STOPPED, EVENT_NO_FIELDS, "stopped");
+    if (r >= 0)
+        event_log(EVENT_DAEMON_STOPPED, EVENT_NO_FIELDS, "stopped");
     event_stop(EVENT_STOP_USEC);
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -7,6 +7,7 @@
 #include "internal.h"
 #include "sweep.h"
 #include "task.h"
+#include "unit.h"
 
 /* How often the drain looks whether flows are left. */
 #define LOOK_USEC (50 * USEC_PER_MSEC)
@@ -82,6 +83,7 @@ static int on_look(sd_event_source *source, uint64_t usec, void *userdata) {
 
 void drain_begin(struct daemon *d) {
     uint64_t timeout_usec = change_config(d->change)->daemon.drain_timeout_usec;
+    char text[UNIT_TEXT_MAX];
 
     if (d->stopping) {
         event_log(EVENT_DRAIN_ENDED, EVENT_NO_FIELDS, "told to stop a second time: %u flows are closed at once",
@@ -91,8 +93,8 @@ void drain_begin(struct daemon *d) {
     }
     d->stopping = true;
     (void) sd_notifyf(0, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64, timeout_usec + CLOSING_USEC + MARGIN_USEC);
-    event_log(EVENT_DAEMON_STOPPING, EVENT_NO_FIELDS, "stopping: %u flows have %" PRIu64 " ms to finish",
-              net_flows(d->net), timeout_usec / USEC_PER_MSEC);
+    event_log(EVENT_DAEMON_STOPPING, EVENT_NO_FIELDS, "stopping: %u flow%s may take %s to finish", net_flows(d->net),
+              net_flows(d->net) == 1 ? "" : "s", unit_format_duration((int64_t) timeout_usec, text));
     control_set_state(d->control, CONTROL_DRAINING);
     change_stop(d->change);
     d->drain_until_usec = loop_clock_usec() + timeout_usec;

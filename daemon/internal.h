@@ -19,7 +19,8 @@ struct daemon {
     struct net *net;
     struct change *change;
     struct control *control;
-    int control_fd; /* passed, until the control room takes it */
+    int file_log_level; /* as the files in force say */
+    int control_fd;     /* passed, until the control room takes it */
     /* service.c */
     char *status; /* last told */
     uint64_t status_usec, stats_usec;

@@ -14,7 +14,8 @@ static const char usage[] = "Usage: sockqd [--config FILE] [--control PATH] [--c
                             "Takes its sockets from the service manager, or binds what `listen` says.\n"
                             "\n"
                             "  -c, --config FILE   read FILE, then FILE.d/*.conf (default /etc/sockq/sockqd.conf)\n"
-                            "      --control PATH  the control socket (default /run/sockq/org.sockq.Control)\n"
+                            "      --control PATH  the control socket (default $SOCKQ_CONTROL, else\n"
+                            "                      /run/sockq/org.sockq.Control, else below $XDG_RUNTIME_DIR)\n"
                             "      --check         check the configuration, print every fault, and exit\n"
                             "  -h, --help          print this\n"
                             "  -V, --version       print the version\n"
@@ -24,12 +25,9 @@ static const char usage[] = "Usage: sockqd [--config FILE] [--control PATH] [--c
 int main(int argc, char **argv) {
     enum { OPTION_CONTROL = 256, OPTION_CHECK };
     static const struct option long_options[] = {
-        { "config", required_argument, NULL, 'c' },
-        { "control", required_argument, NULL, OPTION_CONTROL },
-        { "check", no_argument, NULL, OPTION_CHECK },
-        { "help", no_argument, NULL, 'h' },
-        { "version", no_argument, NULL, 'V' },
-        { 0 },
+        { "config", required_argument, NULL, 'c' },   { "control", required_argument, NULL, OPTION_CONTROL },
+        { "check", no_argument, NULL, OPTION_CHECK }, { "help", no_argument, NULL, 'h' },
+        { "version", no_argument, NULL, 'V' },        { 0 },
     };
     struct daemon_options options = { 0 };
     bool check = false;

@@ -134,14 +134,15 @@ unsigned change_runtime_values(const struct change *c) {
     return overlays_count(&c->overlays);
 }
 
-int change_profile(const struct change *c, const char *name, struct settings *ret, uint8_t origin[SETTING_MAX]) {
+int change_profile(const struct change *c, const char *name, struct settings *ret, uint8_t *origin) {
     const struct config_profile *p = config_profile(c->config, name);
 
     if (!p)
         return -ENOENT;
     *ret = (struct settings){ 0 };
     settings_merge(ret, &p->settings, p->settings.set_mask);
-    memset(origin, ORIGIN_PROFILE_FILE, SETTING_MAX);
+    if (origin)
+        memset(origin, ORIGIN_PROFILE_FILE, SETTING_MAX);
     for (size_t i = 0; i < c->overlays.n; i++) {
         const struct overlay *o = &c->overlays.items[i];
 
@@ -149,7 +150,7 @@ int change_profile(const struct change *c, const char *name, struct settings *re
             continue;
         settings_merge(ret, &o->settings, o->settings.set_mask);
         for (enum setting_id id = 0; id < SETTING_MAX; id++)
-            if (settings_has(&o->settings, id))
+            if (origin && settings_has(&o->settings, id))
                 origin[id] = ORIGIN_PROFILE_RUNTIME;
     }
     return 0;

@@ -105,8 +105,7 @@ void change_stop(struct change *c);
 
 /* Looking. */
 const struct config *change_config(const struct change *c);
-/* What a profile says, runtime values included: only keys that it has are set. -ENOENT. `origin` may be NULL. */
-int change_profile(const struct change *c, const char *name, struct settings *ret,
-                   uint8_t origin[SETTING_MAX]) _must_check_;
+/* What a profile says, runtime values included: only keys that it has are set. -ENOENT. `origin` has SETTING_MAX places, or is NULL. */
+int change_profile(const struct change *c, const char *name, struct settings *ret, uint8_t *origin) _must_check_;
 /* How many runtime values are in force or waiting for their listener. */
 unsigned change_runtime_values(const struct change *c);

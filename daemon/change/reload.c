@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "event.h"
+#include "faults_log.h"
 #include "internal.h"
 #include "plan.h"
 
@@ -35,21 +36,16 @@ static void reload_free(struct reload *r) {
     free(r);
 }
 
-static void log_faults(const struct reload *r) {
-    for (size_t i = 0; i < r->faults.n; i++) {
-        const struct config_fault *fault = &r->faults.items[i];
-        _cleanup_free_ char *text = config_fault_format(fault);
-
-        event_log(EVENT_CONFIG_FAULT, EVENT_FIELDS({ FIELD_FILE, fault->file }), "%s", text ? text : fault->text);
-    }
+static void log_refused(const struct reload *r) {
+    faults_log(&r->faults);
     event_log(EVENT_CONFIG_KEPT, EVENT_NO_FIELDS, "reload refused: the earlier configuration stays in force");
 }
 
 static void log_loaded(const struct reload *r) {
     unsigned n = change_runtime_values(r->job.change);
 
-    event_log(EVENT_CONFIG_LOADED, EVENT_NO_FIELDS, "configuration loaded: %zu listeners%s", r->config->n_listeners,
-              n ? "; runtime changes stay in force on top" : "");
+    event_log(EVENT_CONFIG_LOADED, EVENT_NO_FIELDS, "configuration loaded: %zu listener%s%s", r->config->n_listeners,
+              r->config->n_listeners == 1 ? "" : "s", n ? "; runtime changes stay in force on top" : "");
 }
 
 static void answer(struct reload *r, enum change_status status, const char *reason) {
@@ -70,7 +66,7 @@ static void answer(struct reload *r, enum change_status status, const char *reas
     if (status == CHANGE_DONE)
         log_loaded(r);
     else
-        log_faults(r);
+        log_refused(r);
     if (c->on_reload)
         c->on_reload(false, c->on_reload_userdata);
     r->done(&a, r->userdata);
@@ -87,6 +83,32 @@ static void refuse(struct job *job, enum change_status status, const char *reaso
     reload_free(r);
 }
 
+static bool same_text(const char *a, const char *b) {
+    return a && b ? streq(a, b) : a == b;
+}
+
+static bool same_listen(const struct config_listener *a, const struct config_listener *b) {
+    if (a->n_listen != b->n_listen)
+        return false;
+    for (size_t i = 0; i < a->n_listen; i++)
+        if (!streq(a->listen[i].text, b->listen[i].text))
+            return false;
+    return true;
+}
+
+/* Do the files say something else of a listener that stays, or does its profile? */
+static bool has_changed(const struct reload *r, const struct plan_listener *pl) {
+    const struct config_listener *now = pl->conf, *before = config_listener(r->job.change->config, now->name);
+
+    if (pl->added || !before)
+        return false;
+    return settings_diff(&pl->listener->view->set->settings, &pl->view->set->settings) != 0 ||
+           !same_text(before->target, now->target) || !same_text(before->reply, now->reply) ||
+           before->journal_rate != now->journal_rate || before->journal_size != now->journal_size ||
+           !same_text(before->profile ? before->profile->name : NULL, now->profile ? now->profile->name : NULL) ||
+           !same_listen(before, now);
+}
+
 /* Names of what came, went and changed, for the answer. */
 static int note_names(struct reload *r) {
     size_t n = r->plan->n_listeners, n_added = 0, n_changed = 0;
@@ -99,8 +121,8 @@ static int note_names(struct reload *r) {
     for (size_t i = 0; i < n; i++)
         if (r->plan->listeners[i].added)
             r->added[n_added++] = r->plan->listeners[i].conf->name;
-    for (size_t i = 0; i < r->transaction.n_items; i++)
-        r->changed[n_changed++] = r->transaction.items[i].listener->name;
+        else if (has_changed(r, &r->plan->listeners[i]))
+            r->changed[n_changed++] = r->plan->listeners[i].conf->name;
     for (size_t i = 0; i < r->plan->n_removed; i++)
         r->removed[i] = r->plan->removed[i]->name;
     return 0;

@@ -4,17 +4,6 @@
 #include "event.h"
 #include "internal.h"
 
-static const char *outcome_text(enum qos_outcome outcome) {
-    static const char *const names[] = {
-        [QOS_APPLIED] = "applied",
-        [QOS_DEFERRED] = "deferred",
-        [QOS_NOT_APPLICABLE] = "not_applicable",
-        [QOS_FAILED] = "failed",
-    };
-
-    return names[outcome];
-}
-
 static void report_failed(const struct change_scope *scope, const struct change_answer *a, const struct setting *row,
                           const struct event_field *fields) {
     const struct tally_key *k = &a->tally->key[row->id];
@@ -29,26 +18,31 @@ static void report_key(const struct change_scope *scope, const struct change_ans
     const struct setting *row = setting_by_id(id);
     const struct tally_key *k = &a->tally->key[id];
     _cleanup_free_ char *old = settings_get_text(a->old, row), *new = settings_get_text(a->requested, row);
-    const char *result = outcome_text(tally_outcome(k));
+    const char *result = qos_outcome_name(tally_outcome(k));
     bool narrow = scope->narrowing[0] != '\0';
-    char uid[16], pid[16];
+    char uid[16], pid[16], error[16], deferred[32] = "";
     const struct event_field *fields;
 
     snprintf(uid, sizeof(uid), "%u", who->uid);
     snprintf(pid, sizeof(pid), "%d", who->pid);
+    snprintf(error, sizeof(error), "%d", -k->error);
     fields = EVENT_FIELDS({ FIELD_LISTENER, scope->target }, { FIELD_SETTING, row->name }, { FIELD_OLD, old },
                           { FIELD_NEW, new }, { FIELD_SCOPE, narrow ? scope->narrowing : "all" },
-                          { FIELD_RESULT, result }, { FIELD_UID, uid }, { FIELD_PID, pid });
+                          { FIELD_RESULT, result }, { FIELD_UID, uid }, { FIELD_PID, pid },
+                          { FIELD_ERRNO, k->error ? error : NULL });
     if (tally_outcome(k) == QOS_FAILED) {
         report_failed(scope, a, row, fields);
         return;
     }
     if (a->status == CHANGE_FAILED)
         return; /* undone because of another key */
+    if (k->deferred > 0)
+        snprintf(deferred, sizeof(deferred), ", deferred for %u", k->deferred);
     event_log(scope->unset ? EVENT_SETTING_UNSET : EVENT_SETTING_CHANGED, fields,
-              "%s: %s %s -> %s%s%s%s: %s on %u endpoints and %u flows, %u deferred, by uid %s", scope->target,
-              row->name, old ? old : "-", new ? new : "-", narrow ? " (" : "", scope->narrowing, narrow ? ")" : "",
-              result, k->applied_endpoints, k->applied_flows, k->deferred, uid);
+              "%s: %s %s -> %s%s%s%s: %s on %u endpoint%s and %u flow%s%s, by uid %s", scope->target, row->name,
+              old ? old : "-", new ? new : "-", narrow ? " (" : "", scope->narrowing, narrow ? ")" : "", result,
+              k->applied_endpoints, k->applied_endpoints == 1 ? "" : "s", k->applied_flows,
+              k->applied_flows == 1 ? "" : "s", deferred, uid);
 }
 
 void report_change(const struct change_scope *scope, const struct change_answer *answer, const struct change_who *who) {

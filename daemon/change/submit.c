@@ -11,6 +11,7 @@ struct submission {
     char *target_name; /* request.target.name points here */
     struct overlays next;
     struct transaction transaction;
+    unsigned n_concerned; /* listeners of the target, touched or not */
     struct settings old, requested;
     change_done_fn done;
     void *userdata;
@@ -123,12 +124,17 @@ static int add_item(struct submission *s, const struct config_listener *conf, st
     struct transaction_item *item = &s->transaction.items[s->transaction.n_items];
     struct effective *from = l->view->set;
 
+    s->n_concerned++;
     item->listener = l;
     item->to = is_narrow(&s->request) ? resolve_narrow(s, from) : overlays_resolve(&s->next, conf);
     if (!item->to)
         return -ENOMEM;
-    item->from = effective_ref(from);
     item->keys = keys_decided(s, from, item->to);
+    if (item->keys == 0) { /* what this listener says itself covers all of it */
+        item->to = effective_unref(item->to);
+        return 0;
+    }
+    item->from = effective_ref(from);
     s->transaction.n_items++;
     if (is_narrow(&s->request))
         return 0;
@@ -155,7 +161,7 @@ static int add_items(struct submission *s) {
 /* The values of `keys` for a profile: what it says, or what holds where it says nothing. */
 static void note_profile_values(struct submission *s, const struct overlays *overlays, struct settings *ret) {
     const struct config_profile *p = config_profile(s->job.change->config, s->target_name);
-    const struct config_listener probe = { .profile = p };
+    struct config_listener probe = { .name = (char[]){ "" }, .profile = p }; /* no listener has this name */
     struct effective *e = overlays_resolve(overlays, &probe);
 
     if (e)
@@ -165,7 +171,8 @@ static void note_profile_values(struct submission *s, const struct overlays *ove
 
 /* What was and what shall be, for the answer and the journal. */
 static void note_values(struct submission *s) {
-    const struct transaction_item *first = &s->transaction.items[0];
+    const struct transaction_item *first = s->transaction.n_items > 0 ? &s->transaction.items[0] : NULL;
+    const struct effective *now;
 
     if (s->request.target.profile) {
         note_profile_values(s, &s->job.change->overlays, &s->old);
@@ -175,8 +182,16 @@ static void note_values(struct submission *s) {
             note_profile_values(s, &s->next, &s->requested);
         return;
     }
-    settings_merge(&s->old, &first->from->settings, s->request.keys);
-    settings_merge(&s->requested, &first->to->settings, s->request.keys);
+    now = net_listener(s->job.change->net, s->target_name)->view->set;
+    settings_merge(&s->old, &now->settings, s->request.keys);
+    settings_merge(&s->requested, first ? &first->to->settings : &now->settings, s->request.keys);
+}
+
+static const char *untouched_reason(const struct submission *s) {
+    if (s->n_concerned == 0)
+        return "no listener uses the profile";
+    return s->request.unset ? "it has no runtime value here that holds"
+                            : "every listener of the profile says otherwise itself";
 }
 
 static void explain_untouched(struct submission *s) {
@@ -186,9 +201,7 @@ static void explain_untouched(struct submission *s) {
         touched |= s->transaction.items[i].keys;
     for (enum setting_id id = 0; id < SETTING_MAX; id++)
         if (s->request.keys & ~touched & SETTING_BIT(id))
-            s->transaction.tally.key[id].reason = s->transaction.n_items == 0
-                                                          ? "no listener uses the profile"
-                                                          : "every listener of the profile says otherwise itself";
+            s->transaction.tally.key[id].reason = untouched_reason(s);
 }
 
 static int prepare_overlays(struct submission *s) {

@@ -2,6 +2,7 @@
 #include "access.h"
 
 #include <grp.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 #define GROUP_BUFFER_MAX (1024 * 1024)
@@ -102,6 +103,14 @@ int credentials_of_peer(int fd, struct credentials *ret) {
     c.pid = cred.pid;
     *ret = c;
     return 0;
+}
+
+struct peer_text peer_text(const struct peer *peer) {
+    struct peer_text text;
+
+    (void) snprintf(text.uid, sizeof(text.uid), "%u", peer->uid);
+    (void) snprintf(text.pid, sizeof(text.pid), "%d", peer->pid);
+    return text;
 }
 
 void credentials_done(struct credentials *c) {

@@ -45,6 +45,12 @@ struct peer {
     enum access access;
 };
 
+/* Uid and pid as text, for the log. */
+struct peer_text {
+    char uid[16], pid[16];
+};
+struct peer_text peer_text(const struct peer *peer);
+
 /* Looks the two groups up by name; one that does not exist is no error. 0 or negative errno (of the name service). */
 int access_policy_load(struct access_policy *ret) _must_check_;
 /* The most that these credentials allow. Pure. */

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdio.h>
-
 #include "build.h"
 #include "errors.h"
 #include "event.h"
@@ -63,7 +61,7 @@ static struct change_job *begin(struct control *c, struct call *call) {
     return j;
 }
 
-static struct change_who who(const struct call *call) {
+static struct change_who asking(const struct call *call) {
     return (struct change_who){ .uid = call_peer(call)->uid, .pid = call_peer(call)->pid };
 }
 
@@ -137,7 +135,7 @@ static bool prepare(struct call *call, const struct set_request *p, struct chang
     }
     if (!selector_parse(call, p->flow, p->source, &selector))
         return false;
-    request->who = who(call);
+    request->who = asking(call);
     request->new_only = p->new_only;
     request->has_flow = selector.has_flow;
     request->has_source = selector.has_source;
@@ -217,26 +215,23 @@ static void on_reloaded(const struct reload_answer *a, void *userdata) {
 
 void handle_reload(struct call *call, _unused_ const void *parameters, void *userdata) {
     struct control *c = userdata;
-    struct change_who asking = who(call);
+    struct change_who who = asking(call);
     struct change_job *j = begin(c, call);
 
     if (!j)
         return;
     c->reloads++;
-    change_reload(c->change, &asking, on_reloaded, j);
+    change_reload(c->change, &who, on_reloaded, j);
 }
 
 static void log_level_changed(const struct call *call, int old, int level) {
-    const struct peer *peer = call_peer(call);
-    char uid[16], pid[16];
+    struct peer_text who = peer_text(call_peer(call));
 
-    (void) snprintf(uid, sizeof(uid), "%u", peer->uid);
-    (void) snprintf(pid, sizeof(pid), "%d", peer->pid);
     event_log(EVENT_LOG_LEVEL_CHANGED,
-              EVENT_FIELDS({ FIELD_UID, uid }, { FIELD_PID, pid }, { FIELD_OLD, event_level_name(old) },
+              EVENT_FIELDS({ FIELD_UID, who.uid }, { FIELD_PID, who.pid }, { FIELD_OLD, event_level_name(old) },
                            { FIELD_NEW, event_level_name(level) }),
-              "Log level changed from %s to %s by uid %s, pid %s", event_level_name(old), event_level_name(level), uid,
-              pid);
+              "log level changed from %s to %s by uid %s, pid %s", event_level_name(old), event_level_name(level),
+              who.uid, who.pid);
 }
 
 void handle_set_log_level(struct call *call, const void *parameters, _unused_ void *userdata) {

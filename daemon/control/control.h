@@ -21,13 +21,13 @@ enum control_state {
     CONTROL_STATE_MAX,
 };
 
-/* `net` and `change` are borrowed. Looks the groups up. 0 or negative errno. */
+/* `net` and `change` are borrowed; listen only after change_begin(). Looks the groups up. 0 or negative errno. */
 int control_new(sd_event *event, const struct limits *limits, struct net *net, struct change *change,
                 struct control **ret) _must_check_;
 /* Where to listen: server_listen_fd() or server_listen_path(). */
 struct server *control_server(struct control *c);
 /* A reload over the socket sets RELOADING itself while it lasts. */
 void control_set_state(struct control *c, enum control_state state);
-/* Closes all sessions. Nothing of `net` and `change` is called, but what they were asked for must not be reported any
- * more: free them first, or let them finish. Accepts NULL, returns NULL. */
+/* Closes all sessions. What `net` and `change` were asked for must not be reported afterwards: stop them first
+ * (change_stop(), net_stop()), free them later. Accepts NULL, returns NULL. */
 struct control *control_free(struct control *c);

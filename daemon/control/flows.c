@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdio.h>
-
 #include "build.h"
 #include "dscp.h"
 #include "errors.h"
@@ -189,17 +187,14 @@ void handle_flows(struct call *call, const void *parameters, void *userdata) {
 
 static void log_closed(const struct flows_job *j, unsigned n_flows) {
     const struct flows_request *p = &j->request;
-    const struct peer *peer = call_peer(j->job.call);
-    char uid[16], pid[16];
+    struct peer_text who = peer_text(call_peer(j->job.call));
 
-    (void) snprintf(uid, sizeof(uid), "%u", peer->uid);
-    (void) snprintf(pid, sizeof(pid), "%d", peer->pid);
     event_log(EVENT_FLOWS_CLOSED,
-              EVENT_FIELDS({ FIELD_UID, uid }, { FIELD_PID, pid }, { FIELD_LISTENER, p->listener },
+              EVENT_FIELDS({ FIELD_UID, who.uid }, { FIELD_PID, who.pid }, { FIELD_LISTENER, p->listener },
                            { FIELD_FLOW, p->flow }, { FIELD_SCOPE, p->source }),
-              "Closed %u flows%s%s%s%s%s%s for uid %s, pid %s", n_flows, p->listener ? " of " : "",
-              p->listener ? p->listener : "", p->flow ? ", flow " : "", p->flow ? p->flow : "",
-              p->source ? ", source " : "", p->source ? p->source : "", uid, pid);
+              "closed %u flow%s%s%s%s%s%s%s for uid %s, pid %s", n_flows, n_flows == 1 ? "" : "s",
+              p->listener ? " of " : "", p->listener ? p->listener : "", p->flow ? ", flow " : "",
+              p->flow ? p->flow : "", p->source ? ", source " : "", p->source ? p->source : "", who.uid, who.pid);
 }
 
 static void on_closed(unsigned n_flows, void *userdata) {

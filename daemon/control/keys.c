@@ -6,13 +6,6 @@
 #include "build.h"
 #include "errors.h"
 
-static const char *const outcome_names[] = {
-    [QOS_APPLIED] = "applied",
-    [QOS_DEFERRED] = "deferred",
-    [QOS_NOT_APPLICABLE] = "not_applicable",
-    [QOS_FAILED] = "failed",
-};
-
 static char *unknown_reason(const char *name) {
     const char *near = setting_suggest(name);
     char *reason;
@@ -127,7 +120,7 @@ static json_t *build_result(const struct change_answer *a, const struct setting 
 
     if (!reason && k->failed > 0)
         reason = qos_failure_cause(row->id, k->error);
-    result = json_pack("{s:s, s:s, s:o, s:o}", "setting", row->name, "outcome", outcome_names[tally_outcome(k)],
+    result = json_pack("{s:s, s:s, s:o, s:o}", "setting", row->name, "outcome", qos_outcome_name(tally_outcome(k)),
                        "requested", build_text_of(a->requested, row, "unset"), "effective", build_readbacks(row, k));
     result = build_member(result, "applied", build_number(k->applied_endpoints + k->applied_flows));
     result = build_member(result, "deferred", build_number(k->deferred));

@@ -12,8 +12,8 @@
 #include "change.h"
 #include "setting.h"
 
-/* Names and values (strings) into settings and their keys. False: the call was ended, with NoSuchSetting for the first
- * unknown name, else with InvalidSettings for all values at fault. */
+/* Names and values (strings) into settings and their keys. False: the call was ended with InvalidSettings, which names
+ * every unknown name and every value at fault. */
 bool keys_parse(struct call *call, const json_t *map, struct settings *ret, uint64_t *ret_keys) _must_check_;
 
 /* What became of each key: a list of KeyResult, NULL when out of memory. `asked` is the object or list of names as the

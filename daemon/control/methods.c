@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "methods.h"
 
-#include <stdio.h>
-
 #include "event.h"
 #include "service.h"
 
@@ -24,13 +22,11 @@ static void refuse_unknown(struct call *call) {
 }
 
 static void refuse_access(struct call *call, const struct method *method) {
-    const struct peer *peer = call_peer(call);
-    char uid[16], pid[16];
+    struct peer_text who = peer_text(call_peer(call));
 
-    (void) snprintf(uid, sizeof(uid), "%u", peer->uid);
-    (void) snprintf(pid, sizeof(pid), "%d", peer->pid);
-    event_log(EVENT_ACCESS_DENIED, EVENT_FIELDS({ FIELD_UID, uid }, { FIELD_PID, pid }, { FIELD_METHOD, method->name }),
-              "Denied %s to uid %s, pid %s: needs %s", method->name, uid, pid,
+    event_log(EVENT_ACCESS_DENIED,
+              EVENT_FIELDS({ FIELD_UID, who.uid }, { FIELD_PID, who.pid }, { FIELD_METHOD, method->name }),
+              "denied %s to uid %s, pid %s: needs %s", method->name, who.uid, who.pid,
               method->access == ACCESS_CHANGE ? "root or group " ACCESS_GROUP_ADMIN
                                               : "root, group " ACCESS_GROUP_ADMIN " or group " ACCESS_GROUP_LOOK);
     call_error_permission_denied(call);

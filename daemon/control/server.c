@@ -62,12 +62,10 @@ static const char *refusal(const struct server *s, const struct peer *peer) {
 }
 
 static void log_refusal(const struct peer *peer, const char *reason) {
-    char uid[16], pid[16];
+    struct peer_text who = peer_text(peer);
 
-    (void) snprintf(uid, sizeof(uid), "%u", peer->uid);
-    (void) snprintf(pid, sizeof(pid), "%d", peer->pid);
-    event_log(EVENT_CONTROL_ERROR, EVENT_FIELDS({ FIELD_UID, uid }, { FIELD_PID, pid }),
-              "Control session of uid %s, pid %s refused: %s", uid, pid, reason);
+    event_log(EVENT_CONTROL_ERROR, EVENT_FIELDS({ FIELD_UID, who.uid }, { FIELD_PID, who.pid }),
+              "control session of uid %s, pid %s refused: %s", who.uid, who.pid, reason);
 }
 
 int server_add(struct server *s, int fd) {

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "session.h"
 
-#include <assert.h>
-#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -51,16 +49,14 @@ static void schedule(struct session *s) {
 }
 
 void session_fail(struct session *s, const char *reason) {
-    char uid[16], pid[16];
+    struct peer_text who = peer_text(&s->peer);
 
     if (s->failed)
         return;
     s->failed = true;
     schedule(s);
-    (void) snprintf(uid, sizeof(uid), "%u", s->peer.uid);
-    (void) snprintf(pid, sizeof(pid), "%d", s->peer.pid);
-    event_log(EVENT_CONTROL_ERROR, EVENT_FIELDS({ FIELD_UID, uid }, { FIELD_PID, pid }),
-              "Control session of uid %s, pid %s closed: %s", uid, pid, reason);
+    event_log(EVENT_CONTROL_ERROR, EVENT_FIELDS({ FIELD_UID, who.uid }, { FIELD_PID, who.pid }),
+              "control session of uid %s, pid %s closed: %s", who.uid, who.pid, reason);
 }
 
 bool session_send(struct session *s, const json_t *message) {

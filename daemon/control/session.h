@@ -28,7 +28,8 @@ struct session_ops {
  * 0 or negative errno. */
 int session_new(sd_event *event, int fd, const struct peer *peer, const struct limits *limits,
                 const struct session_ops *ops, void *userdata, struct session **ret) _must_check_;
-/* Sends what the socket takes at once; a call under way is told that its client has gone. Accepts NULL, returns NULL. */
+/* Sends what the socket takes at once; a call under way is told that its client has gone. Accepts NULL, returns
+ * NULL. */
 struct session *session_free(struct session *s);
 const struct peer *session_peer(const struct session *s);
 

@@ -23,8 +23,8 @@ struct limits {
 
 #define LIMITS_DEFAULT                                                                                                 \
     ((struct limits){                                                                                                  \
-            .message_bytes = 1024 * 1024,                                                                              \
-            .output_bytes = 4 * 1024 * 1024,                                                                           \
+            .message_bytes = (size_t) 1024 * 1024,                                                                     \
+            .output_bytes = (size_t) 4 * 1024 * 1024,                                                                  \
             .sessions = 256,                                                                                           \
             .sessions_per_uid = 64,                                                                                    \
             .sessions_kept = 8,                                                                                        \

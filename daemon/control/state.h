@@ -35,5 +35,6 @@ void job_begin(struct job *job, struct control *control, struct call *call, void
 /* Takes the job out and calls `free`. Its call has been ended, or taken. */
 void job_end(struct job *job);
 
-/* The flow and the source of a call's parameters, each may be NULL: fills in the selector. False: the call was ended with an error. */
+/* The flow and the source of a call's parameters, each may be NULL, into a selector. False: the call was ended with an
+ * error. */
 bool selector_parse(struct call *call, const char *flow, const char *source, struct flow_selector *ret) _must_check_;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "admission.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sys/random.h>
 
@@ -146,6 +147,7 @@ void admission_source_leave(struct admission *a, const uint8_t key[static 16]) {
     pthread_mutex_lock(&s->lock);
     at = find(s, hash, key);
     source = *at;
+    assert(source); /* it was counted when it came in */
     if (--source->flows == 0) {
         *at = source->next;
         s->n_sources--;

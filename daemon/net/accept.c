@@ -122,7 +122,7 @@ void stream_accept(struct endpoint_source *from) {
     struct listener *l = from->view->listener;
     int64_t limit = from->view->set->settings.v[SETTING_MAX_CONNECTIONS].number;
     struct address peer;
-    int fd, r;
+    int fd = -EBADF, r;
 
     for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
         if (!admission_enter(&l->admission, (unsigned) limit, w->index)) {
@@ -144,7 +144,7 @@ void stream_accept(struct endpoint_source *from) {
 
 void stream_refuse(struct endpoint_source *from) {
     struct address peer;
-    int fd, r;
+    int fd = -EBADF, r;
 
     for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
         r = take(from->source.fd, &fd, &peer);

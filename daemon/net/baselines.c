@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
-#define BYTES_MAX (4 * 1024 * 1024)
+#define BYTES_MAX ((off_t) 4 * 1024 * 1024)
 
 static const char *key_of(uint64_t cookie, char buf[static 32]) {
     snprintf(buf, 32, "%" PRIu64, cookie);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "event.h"
+
 #define BACKLOG 4096
 
 static void explain(char **ret_reason, const char *what, int error, const char *hint) {
@@ -38,32 +40,50 @@ static int open_socket(const struct config_listen *l) {
     return fd;
 }
 
-struct first_failure {
-    enum setting_id id;
+struct preparing {
+    struct endpoint *endpoint;
+    const char *listener;
+    enum setting_id id; /* of the first failure */
     int error;
 };
 
-static void on_each(enum setting_id id, const struct qos_result *result, void *userdata) {
-    struct first_failure *first = userdata;
-
-    if (result->outcome == QOS_FAILED && first->error == 0)
-        *first = (struct first_failure){ id, result->error };
+/* Without its capability the daemon serves all the same, and says what is missing. */
+static void go_without(struct preparing *p, const struct setting *row, int error) {
+    p->endpoint->lacks_capability = true;
+    event_log(EVENT_SETTING_FAILED, EVENT_FIELDS({ FIELD_LISTENER, p->listener }, { FIELD_SETTING, row->name }),
+              "%s: %s goes without %s: %s; %s", p->listener, p->endpoint->text, row->name,
+              qos_failure_cause(row->id, error), qos_failure_remedy(row->id, error));
 }
 
-int endpoint_prepare(struct endpoint *e, const struct settings *set, char **ret_reason) {
-    struct first_failure first = { 0 };
+static void on_each(enum setting_id id, const struct qos_result *result, void *userdata) {
+    const struct setting *row = setting_by_id(id);
+    struct preparing *p = userdata;
+
+    if (result->outcome != QOS_FAILED)
+        return;
+    if (result->error == -EPERM && row->capability)
+        go_without(p, row, result->error);
+    else if (p->error == 0) {
+        p->id = id;
+        p->error = result->error;
+    }
+}
+
+int endpoint_prepare(struct endpoint *e, const char *listener, const struct settings *set, char **ret_reason) {
+    struct preparing p = { .endpoint = e, .listener = listener };
     char what[128];
 
     /* Inherited keys keep what the socket came with. */
-    (void) qos_apply(&e->socket, set, set->set_mask & ~set->inherit_mask, &e->baseline, on_each, &first);
-    if (first.error == 0)
+    (void) qos_apply(&e->socket, set, set->set_mask & ~set->inherit_mask, &e->baseline, on_each, &p);
+    if (p.error == 0)
         return 0;
-    snprintf(what, sizeof(what), "%s cannot be applied to %s", setting_by_id(first.id)->name, e->text);
-    explain(ret_reason, what, first.error, qos_failure_remedy(first.id, first.error));
-    return first.error;
+    snprintf(what, sizeof(what), "%s cannot be applied to %s", setting_by_id(p.id)->name, e->text);
+    explain(ret_reason, what, p.error, qos_failure_remedy(p.id, p.error));
+    return p.error;
 }
 
-static int set_up(struct endpoint *e, const struct config_listen *l, const struct settings *set, char **ret_reason) {
+static int set_up(struct endpoint *e, const struct config_listen *l, const char *listener, const struct settings *set,
+                  char **ret_reason) {
     socklen_t size = sizeof(e->cookie), address_size = l->address.size;
     int r;
 
@@ -81,7 +101,7 @@ static int set_up(struct endpoint *e, const struct config_listen *l, const struc
         explain(ret_reason, "cannot arm the reception of marks", r, NULL);
         return r;
     }
-    r = endpoint_prepare(e, set, ret_reason);
+    r = endpoint_prepare(e, listener, set, ret_reason);
     if (r < 0 || l->type == SOCK_DGRAM)
         return r;
     if (listen(e->socket.fd, BACKLOG) < 0) {
@@ -92,7 +112,8 @@ static int set_up(struct endpoint *e, const struct config_listen *l, const struc
     return 0;
 }
 
-int endpoint_bind(const struct config_listen *l, const struct settings *set, struct endpoint **ret, char **ret_reason) {
+int endpoint_bind(const struct config_listen *l, const char *listener, const struct settings *set,
+                  struct endpoint **ret, char **ret_reason) {
     struct endpoint *e = calloc(1, sizeof(*e));
     int r;
 
@@ -114,7 +135,7 @@ int endpoint_bind(const struct config_listen *l, const struct settings *set, str
     if (r < 0)
         explain(ret_reason, "cannot open a socket", r, NULL);
     else
-        r = set_up(e, l, set, ret_reason);
+        r = set_up(e, l, listener, set, ret_reason);
     if (r < 0) {
         endpoint_unref(e);
         return r;

@@ -175,10 +175,9 @@ static void fail_decoding(struct endpoint_source *s, const struct address *peer,
 
     stats_add(worker_stats(s->worker, s->view), STAT_DECODE_ERRORS, 1);
     event_log(EVENT_DECODE_FAILED, EVENT_FIELDS({ FIELD_LISTENER, name }, { FIELD_PEER, address_format(peer, text) }),
-              "%s: datagram of %zu bytes from %s dropped: %s", name, size, text,
-              error == -EMSGSIZE  ? "it inflates to more than 65535 bytes"
-              : id == CODING_ZLIB ? "not whole zlib data"
-                                  : "not whole gzip data");
+              "%s: datagram of %zu bytes from %s dropped: %s%s data%s", name, size, text,
+              error == -EMSGSIZE ? "" : "not whole ", coding_info(id)->name,
+              error == -EMSGSIZE ? " that inflates to more than 65535 bytes" : "");
 }
 
 /* The payload of slot i: decompressed if the settings say so. False: dropped and counted. */

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 
 union datagram_control {
-    struct cmsghdr align;
+    size_t align;
     uint8_t bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(struct in_pktinfo)) +
                   3 * CMSG_SPACE(sizeof(int))];
 };

@@ -24,10 +24,11 @@ struct endpoint {
     unsigned refs; /* atomic */
     struct qos_socket socket;
     struct address address;
-    char *name;      /* the FileDescriptorName of a passed socket; NULL for a bound one */
-    char *text;      /* "tcp:127.0.0.1:7000": what was bound, or what a passed socket is bound to */
-    bool passed;     /* by systemd: never closed while the daemon runs */
-    uint64_t cookie; /* SO_COOKIE */
+    char *name;            /* the FileDescriptorName of a passed socket; NULL for a bound one */
+    char *text;            /* "tcp:127.0.0.1:7000": what was bound, or what a passed socket is bound to */
+    bool lacks_capability; /* told when it was prepared: flows need not tell it again */
+    bool passed;           /* by systemd: never closed while the daemon runs */
+    uint64_t cookie;       /* SO_COOKIE */
     struct qos_baseline baseline;
     unsigned worker; /* which one reads it, for datagrams */
     bool fresh;      /* made or claimed by a reload that is not committed yet */

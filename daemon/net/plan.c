@@ -56,7 +56,7 @@ static int claim(struct making *m, struct plan_listener *pl) {
 
         if (!streq(e->name, pl->conf->name))
             continue;
-        if (endpoint_prepare(e, &pl->view->set->settings, &reason) < 0)
+        if (endpoint_prepare(e, pl->conf->name, &pl->view->set->settings, &reason) < 0)
             fault(m, pl->conf, &pl->conf->where, NULL, reason);
         e->fresh = true;
         assign_worker(n, e);
@@ -90,7 +90,7 @@ static int bind_missing(struct making *m, struct plan_listener *pl) {
             e->dropped = false;
             continue;
         }
-        r = endpoint_bind(&pl->conf->listen[i], &pl->view->set->settings, &e, &reason);
+        r = endpoint_bind(&pl->conf->listen[i], pl->conf->name, &pl->view->set->settings, &e, &reason);
         if (r < 0) {
             _cleanup_free_ char *text = NULL;
 
@@ -202,10 +202,11 @@ static void forget(struct listener *l, bool fresh) {
             continue;
         }
         e->fresh = e->dropped = false;
+        /* Flows may hold it for its baseline; the socket itself goes now. */
         if (e->passed)
             (void) qos_baseline_restore(&e->socket, &e->baseline, &failed);
         else
-            endpoint_close(e); /* flows that came through it hold it still */
+            endpoint_close(e);
         endpoint_unref(e);
     }
     l->n_endpoints = kept;

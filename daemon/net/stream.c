@@ -11,6 +11,9 @@
 /* How long a finished flow waits for its peer to close: a close with unread input would reset what is still on its way. */
 #define LINGER_USEC (2 * USEC_PER_SEC)
 
+/* How long a flow that we end may take without the peer reading on. */
+#define FINISH_USEC (10 * USEC_PER_SEC)
+
 /* Bytes of input that one turn of a lingering flow throws away. */
 #define DISCARD_BYTES ((size_t) 64 * 1024)
 
@@ -203,6 +206,18 @@ static int turn(struct worker *w, struct flow *f) {
     return turn_lingering(w, f);
 }
 
+/* We end the flow, not the peer. */
+static bool is_ending(const struct flow *f) {
+    return f->state != FLOW_OPEN && !f->peer_done;
+}
+
+static void begin_finishing(struct worker *w, struct flow *f) {
+    if (f->state != FLOW_OPEN)
+        return;
+    f->state = FLOW_FINISHING;
+    wheel_arm(&w->loop.wheel, &f->timer, w->loop.now_usec + FINISH_USEC);
+}
+
 static uint32_t wanted_events(const struct flow *f) {
     if (stream_blocked(f))
         return EPOLLOUT;
@@ -214,8 +229,7 @@ void stream_turn(struct worker *w, struct flow *f) {
 
     if (r == -EBADMSG) {
         fail_decoding(w, f, "corrupt");
-        if (f->state == FLOW_OPEN)
-            f->state = FLOW_FINISHING;
+        begin_finishing(w, f);
         r = turn(w, f);
     }
     if (r < 0)
@@ -227,7 +241,7 @@ void stream_turn(struct worker *w, struct flow *f) {
 void stream_finish(struct worker *w, struct flow *f) {
     if (f->state != FLOW_OPEN)
         return;
-    f->state = FLOW_FINISHING;
+    begin_finishing(w, f);
     stream_turn(w, f);
 }
 
@@ -240,7 +254,7 @@ static void on_event(struct loop_source *source, uint32_t events) {
 static void arm_idle(struct worker *w, struct flow *f) {
     uint64_t idle_usec = (uint64_t) stream_setting(f, SETTING_IDLE_TIMEOUT).number;
 
-    if (f->state == FLOW_LINGERING)
+    if (is_ending(f))
         return;
     if (idle_usec)
         wheel_arm(&w->loop.wheel, &f->timer, f->active_usec + idle_usec);
@@ -251,14 +265,14 @@ static void arm_idle(struct worker *w, struct flow *f) {
 static void on_expire(struct timer *timer) {
     struct flow *f = CONTAINER_OF(timer, struct flow, timer);
     struct worker *w = f->worker;
-    uint64_t idle_usec = (uint64_t) stream_setting(f, SETTING_IDLE_TIMEOUT).number;
+    uint64_t limit_usec = is_ending(f) ? FINISH_USEC : (uint64_t) stream_setting(f, SETTING_IDLE_TIMEOUT).number;
 
     if (f->state == FLOW_LINGERING)
         stream_end(w, f, STREAM_END_DONE, 0);
-    else if (f->active_usec + idle_usec <= w->loop.now_usec)
-        stream_end(w, f, STREAM_END_IDLE, 0);
+    else if (f->active_usec + limit_usec <= w->loop.now_usec)
+        stream_end(w, f, is_ending(f) ? STREAM_END_CLOSED : STREAM_END_IDLE, 0);
     else
-        arm_idle(w, f);
+        wheel_arm(&w->loop.wheel, timer, f->active_usec + limit_usec);
 }
 
 void stream_settings_changed(struct worker *w, struct flow *f) {
@@ -318,7 +332,7 @@ int stream_open(struct endpoint_source *from, int fd, const struct address *peer
     effective_ref(f->client.set);
     f->state = FLOW_OPEN;
     r = prepare_socket(w, f);
-    if (r < 0)
+    if (r < 0 && !(r == -EPERM && f->endpoint->lacks_capability))
         event_log(EVENT_SETTING_LIMITED, EVENT_FIELDS({ FIELD_LISTENER, f->view->listener->name }),
                   "%s: an accepted connection did not take every setting: %s", f->view->listener->name, strerror(-r));
     log_opened(f);

@@ -24,7 +24,7 @@ static const struct buffer send_buffer = {
 static const char reason_minimum[] = "raised to the smallest buffer that the kernel gives";
 static const char reason_window[] =
         "the connection's window scale was agreed when it was opened and cannot advertise so much; "
-        "holds in full for new connections";
+        "new connections get it in full";
 
 const struct buffer *buffer_by_option(enum qos_option o) {
     return o == QOS_OPTION_RCVBUF ? &receive_buffer : o == QOS_OPTION_SNDBUF ? &send_buffer : NULL;

@@ -71,6 +71,9 @@ enum qos_outcome {
     QOS_FAILED,
 };
 
+/* "applied", "deferred", "not_applicable", "failed": as protocol and journal spell it. */
+const char *qos_outcome_name(enum qos_outcome outcome);
+
 struct qos_result {
     enum qos_outcome outcome;
     int error;          /* negative errno for QOS_FAILED, else 0 */

@@ -1,6 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "tally.h"
 
+const char *qos_outcome_name(enum qos_outcome outcome) {
+    static const char *const names[] = {
+        [QOS_APPLIED] = "applied",
+        [QOS_DEFERRED] = "deferred",
+        [QOS_NOT_APPLICABLE] = "not_applicable",
+        [QOS_FAILED] = "failed",
+    };
+
+    return names[outcome];
+}
+
 static void add_value(struct tally_key *k, enum setting_id id, const union setting_value *v, unsigned sockets) {
     const struct setting *row = setting_by_id(id);
     unsigned i = 0;

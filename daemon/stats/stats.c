@@ -9,18 +9,8 @@ static const char *const names[STAT_MAX] = {
 #undef X
 };
 
-static const char *const helps[STAT_MAX] = {
-#define X(id, name, help) [STAT_##id] = help,
-    STATS(X)
-#undef X
-};
-
 const char *stat_name(enum counter id) {
     return names[id];
-}
-
-const char *stat_help(enum counter id) {
-    return helps[id];
 }
 
 const char *stat_ecn_name(unsigned ecn) {

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* X(identifier, name, help) */
+/* X(identifier, name, meaning) */
 #define STATS(X)                                                                                                       \
     X(ACCEPTED, "accepted", "connections accepted")                                                                    \
     X(CLOSED, "closed", "flows that ended, for whatever reason")                                                       \
@@ -69,7 +69,6 @@ static inline void stats_mark(struct stats *s, uint8_t tos) {
 }
 
 const char *stat_name(enum counter id);
-const char *stat_help(enum counter id);
 /* "not_ect", "ect1", "ect0", "ce" (RFC 3168). */
 const char *stat_ecn_name(unsigned ecn);
 

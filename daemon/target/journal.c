@@ -41,8 +41,7 @@ static void tell_suppressed(void *state) {
     if (n == 0)
         return;
     snprintf(text, sizeof(text), "%" PRIu64, n);
-    event_log(EVENT_PAYLOADS_SUPPRESSED,
-              EVENT_FIELDS({ FIELD_LISTENER, j->listener }, { FIELD_SUPPRESSED, text }),
+    event_log(EVENT_PAYLOADS_SUPPRESSED, EVENT_FIELDS({ FIELD_LISTENER, j->listener }, { FIELD_SUPPRESSED, text }),
               "%s: %" PRIu64 " payloads were left out: more than journal_rate (%u a second)", j->listener, n, j->rate);
 }
 

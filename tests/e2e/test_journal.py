@@ -22,7 +22,11 @@ def journal(closing):
 
 @pytest.fixture
 def serve_to_journal(serve, journal):
-    return lambda *kinds, **keys: serve(*kinds, start_options={"prefix": journal.prefix, "journal": True}, **keys)
+    return lambda *kinds, **keys: serve(*kinds, start_options=under(journal), **keys)
+
+
+def under(journal):
+    return {"prefix": journal.prefix, "journal": True}
 
 
 def test_change_is_an_entry_with_its_fields(serve_to_journal, journal):
@@ -75,7 +79,7 @@ def test_refused_call_is_an_entry(serve_to_journal, journal):
 
 
 def test_stats_carry_counters_as_fields(serve_to_journal, journal):
-    daemon = serve_to_journal("tcp4", target="echo", daemon={"stats_interval": "100ms"})
+    daemon = serve_to_journal("tcp4", target="echo", daemon={"stats_interval": "1s"})
     with connect(daemon.address) as client:
         client.sendall(b"0123456789")
         read_exactly(client, 10)
@@ -88,7 +92,8 @@ def test_failed_change_names_the_errno(serve_to_journal, journal):
     with pytest.raises(VarlinkError):
         daemon.set(settings={"congestion": "nosuch"})
     entry = journal.wait(MESSAGE_ID=KINDS["SETTING_FAILED"])
-    assert entry["SOCKQ_SETTING"] == b"congestion" and entry["ERRNO"] == b"2"
+    assert entry["SOCKQ_SETTING"] == b"congestion"
+    assert entry["ERRNO"] == b"2"
 
 
 def test_repeated_errors_are_rate_limited_and_say_how_many(serve_to_journal, journal):
@@ -104,9 +109,9 @@ def test_repeated_errors_are_rate_limited_and_say_how_many(serve_to_journal, jou
     assert len(told) + held_back == count
 
 
-def test_stuck_journal_holds_nothing_up(serve_to_journal, journal):
-    """The fake journal is never read: its queue is full after a few entries."""
-    daemon = serve_to_journal("tcp4", target="echo")
+def test_stuck_journal_holds_nothing_up(serve, closing):
+    """A journal that is never read: its queue is full after a few entries."""
+    daemon = serve("tcp4", target="echo", start_options=under(closing(Journal(stuck=True))))
     for i in range(500):
         daemon.set(settings={"ttl": str(i % 200 + 1)})
     with connect(daemon.address) as client:

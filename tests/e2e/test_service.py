@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from harness.config import one_listener
-from harness.sockets import ask_tcp, connect, free_port, get_tos, open_socket, address_of, read_exactly, read_to_end, \
+from harness.sockets import ask_tcp, connect, free_port, get_tos, is_refused, open_socket, address_of, read_exactly, read_to_end, \
     set_tos
 from harness.waiting import eventually
 
@@ -92,17 +92,9 @@ def test_drain_accepts_nobody(make_daemon, closing):
     client = busy_client(closing, daemon)
     daemon.signal(signal.SIGTERM)
     daemon.notify.wait_key("STOPPING", "1")
-    eventually(lambda: refused(port), "new connections to be refused")
+    eventually(lambda: is_refused(("127.0.0.1", port)), "new connections to be refused")
     client.close()
     assert daemon.wait_exit() == 0
-
-
-def refused(port):
-    try:
-        connect(("127.0.0.1", port)).close()
-        return False
-    except ConnectionRefusedError:
-        return True
 
 
 def test_drain_ends_at_its_time(serve, closing):
@@ -149,7 +141,7 @@ def summaries(daemon, name):
 def test_stats_summary_only_of_what_moved(make_daemon, closing):
     """The quiet listener gets no line while the busy one has several."""
     busy, quiet = closing(open_socket("tcp4")), closing(open_socket("tcp4"))
-    daemon = make_daemon({"daemon": {"stats_interval": "100ms"},
+    daemon = make_daemon({"daemon": {"stats_interval": "1s"},
                           "listeners": {"busy": {"target": "echo"}, "quiet": {"target": "echo"}}},
                          sockets=[("busy", busy), ("quiet", quiet)]).start()
     with connect(address_of(busy)) as client:

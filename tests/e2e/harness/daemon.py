@@ -244,6 +244,13 @@ class Daemon:
     def stats(self, listener="orders"):
         return next(s for s in self.call("Stats")["listeners"] if s["listener"] == listener)
 
+    def wait_counters(self, listener="orders", **expected):
+        """Until the counters have these values: what a client has seen happen may be counted a moment later."""
+        def differing():
+            counters = self.stats(listener)["counters"]
+            return {name: counters[name] for name, value in expected.items() if counters[name] != value}
+        eventually(lambda: not differing(), lambda: f"counters {expected}; different: {differing()}")
+
     def value(self, setting, target="orders"):
         """(value, origin)"""
         reply = self.call("Get", target=target, setting=setting)

@@ -6,8 +6,12 @@ import shutil
 import socket
 import struct
 import tempfile
+import threading
 
 from .waiting import eventually
+
+
+_QUIT = b"QUIT"
 
 
 def parse(data):
@@ -26,30 +30,36 @@ def parse(data):
 
 
 class Journal:
-    """As root. A command run under .prefix sees this journal; start it with JOURNAL_STREAM (Daemon(journal=True))."""
+    """As root. A command run under .prefix sees this journal; start it with JOURNAL_STREAM (Daemon(journal=True)).
 
-    def __init__(self):
+    stuck: nothing is ever read."""
+
+    def __init__(self, stuck=False):
         self._folder = tempfile.mkdtemp(prefix="sockq-run-")
         os.makedirs(self._folder + "/systemd/journal")
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sock.bind(self._folder + "/systemd/journal/socket")
-        self._sock.setblocking(False)
         self._entries = []
+        self._thread = None if stuck else threading.Thread(target=self._receive)
+        if self._thread:
+            self._thread.start()
         self.prefix = ["unshare", "--mount", "sh", "-c", f'mount --bind {self._folder} /run && exec "$@"', "sh"]
 
-    def entries(self):
+    def _receive(self):
         while True:
             fds = array.array("i")
-            try:
-                data, ancillary, _, _ = self._sock.recvmsg(1 << 20, socket.CMSG_SPACE(4))
-            except BlockingIOError:
-                return self._entries
+            data, ancillary, _, _ = self._sock.recvmsg(1 << 20, socket.CMSG_SPACE(4))
+            if data == _QUIT:
+                return
             for _, _, value in ancillary:  # a large entry comes as a memfd
                 fds.frombytes(value[:4])
             for fd in fds:
                 data = os.pread(fd, 1 << 24, 0)
                 os.close(fd)
             self._entries.append(parse(data))
+
+    def entries(self):
+        return list(self._entries)
 
     def wait(self, **fields):
         """The first entry whose fields have these values (text)."""
@@ -59,5 +69,9 @@ class Journal:
         return eventually(found, lambda: f"journal entry {fields}; there are {self.entries()}")
 
     def close(self):
+        if self._thread:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as quitter:
+                quitter.sendto(_QUIT, self._folder + "/systemd/journal/socket")
+            self._thread.join()
         self._sock.close()
         shutil.rmtree(self._folder)

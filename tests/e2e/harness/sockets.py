@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Listening sockets as a .socket unit makes them, and plain clients as people write them."""
+import random
 import socket
 import struct
 
@@ -29,10 +30,18 @@ def open_socket(kind, host=None, port=0, backlog=4096):
     return sock
 
 
-def free_port(protocol="tcp", host="127.0.0.1"):
-    """A port that was free a moment ago, for what the daemon binds itself."""
-    with open_socket(protocol + ("6" if ":" in host else "4"), host) as sock:
-        return sock.getsockname()[1]
+def free_port():
+    """A port that was free a moment ago on every address, TCP and UDP, for what the daemon binds itself. Below the
+    kernel's own range, so that no client gets it meanwhile."""
+    for _ in range(100):
+        port = random.randrange(12000, 32000)
+        try:
+            for kind in ("tcp46", "udp46"):
+                open_socket(kind, port=port).close()
+            return port
+        except OSError:
+            pass
+    raise AssertionError("no free port")
 
 
 def address_of(sock, host=None):
@@ -126,11 +135,22 @@ def read_to_end(sock):
     return bytes(data)
 
 
-def was_refused(sock):
-    """The peer reset the connection, or ended it without a byte."""
+def is_turned_away(address, **options):
+    """Is a client accepted and then reset (or closed) without a byte? The reset may come before connect() returns."""
     try:
-        return sock.recv(1) == b""
-    except ConnectionError:
+        with connect(address, **options) as sock:
+            sock.sendall(b"x")
+            return sock.recv(1) == b""
+    except (ConnectionResetError, BrokenPipeError):
+        return True
+
+
+def is_refused(address):
+    """Does nobody listen there?"""
+    try:
+        connect(address).close()
+        return False
+    except ConnectionRefusedError:
         return True
 
 

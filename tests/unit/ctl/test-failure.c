@@ -85,6 +85,12 @@ static void permission_names_the_groups(void **state) {
     told(STATUS_FAILED, "org.varlink.service.PermissionDenied", json_object(), "group sockq-admin may change");
 }
 
+static void levels_are_listed(void **state) {
+    told(STATUS_FAILED, "org.varlink.service.InvalidParameter", json_pack("{ss}", "parameter", "level"),
+         "notice, info");
+    told(STATUS_FAILED, "org.varlink.service.InvalidParameter", json_pack("{ss}", "parameter", "x"), "value of 'x'");
+}
+
 static void strange_errors_cannot_steer_the_terminal(void **state) {
     told(STATUS_FAILED, "com.example.\033[31mOdd", json_pack("{ss}", "x", "\033[2J"), "com.example.\\x1b[31mOdd");
 }
@@ -118,6 +124,7 @@ int main(void) {
         cmocka_unit_test(a_change_that_stays_half_done_is_status_4),
         cmocka_unit_test(faults_name_file_and_line),
         cmocka_unit_test(permission_names_the_groups),
+        cmocka_unit_test(levels_are_listed),
         cmocka_unit_test(strange_errors_cannot_steer_the_terminal),
         cmocka_unit_test(connection_errors_are_status_3),
     };

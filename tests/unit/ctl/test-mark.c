@@ -16,12 +16,12 @@ static void marks_read_as_names(void **state) {
         const char *text;
     } rows[] = {
         { { MARK_PACKET, 0xb8 }, "EF" },
-        { { MARK_PACKET, 0xbb }, "EF CE" },
-        { { MARK_PACKET, 0x01 }, "CS0 ECT(1)" },
+        { { MARK_PACKET, 0xbb }, "EF ce" },
+        { { MARK_PACKET, 0x01 }, "CS0 ect1" },
         { { MARK_PACKET, 0x10 }, "4" },
         { { MARK_LATEST, 0x88 }, "AF41 (latest)" },
         { { MARK_UNKNOWN, 0 }, "unknown" },
-        { { MARK_LATEST, 0x02 }, "CS0 ECT(0) (latest)" },
+        { { MARK_LATEST, 0x02 }, "CS0 ect0 (latest)" },
     };
     char buf[MARK_TEXT_MAX];
 

@@ -88,7 +88,7 @@ unsigned change_runtime_values(_unused_ const struct change *c) {
     return 3;
 }
 
-int change_profile(const struct change *c, const char *name, struct settings *ret, uint8_t origin[SETTING_MAX]) {
+int change_profile(const struct change *c, const char *name, struct settings *ret, uint8_t *origin) {
     if (!config_profile(&c->config, name))
         return -ENOENT;
     *ret = (struct settings){ 0 };
