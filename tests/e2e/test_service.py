@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from harness.config import one_listener
+from harness.hold import held, threads
 from harness.sockets import ask_tcp, connect, free_port, get_tos, is_refused, open_socket, address_of, read_exactly, read_to_end, \
     set_tos
 from harness.waiting import eventually
@@ -53,6 +54,19 @@ def test_watchdog_pings_while_the_workers_answer(serve):
     for _ in range(3):
         daemon.notify.wait_key("WATCHDOG", "1", since)
         since = daemon.notify.mark()
+
+
+def test_watchdog_is_silent_while_a_worker_is_stuck(serve):
+    """The main thread alone is no proof of life."""
+    daemon = serve("tcp4", daemon={"workers": 2}, start_options={"watchdog_usec": 300_000})
+    with held(threads(daemon.process.pid, "worker-")[-1]):
+        daemon.wait_log("<2>.*worker")
+        mark, since = daemon.log_mark(), daemon.notify.mark()
+        daemon.wait_log("<2>.*worker", since=mark)
+        assert daemon.call("Status")["state"] == "serving", "the main thread is well"
+        assert not any("WATCHDOG" in message for message in daemon.notify.messages(since))
+        since = daemon.notify.mark()
+    daemon.notify.wait_key("WATCHDOG", "1", since)
 
 
 def test_no_watchdog_unless_asked_for(serve):

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Which sockets the daemon serves, and what it says about those that it does not."""
 import os
+import shutil
 import socket
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -214,6 +217,25 @@ def test_unprivileged_start_works_and_names_the_capability(make_daemon, closing)
     result = daemon.ctl("set", "orders", "priority=7")
     assert result.status == 1 and "CAP_NET_ADMIN" in result.out + result.err
     assert daemon.value("priority")[0] != "7"
+
+
+@pytest.mark.root
+def test_foreground_start_of_any_user_makes_its_own_control_socket(make_daemon):
+    """No systemd, no root, no --control: the socket is below $XDG_RUNTIME_DIR, and sockqctl finds it there."""
+    runtime = Path(tempfile.mkdtemp(prefix="sockq-xdg-"))
+    os.chown(runtime, 65534, 65534)
+    port = free_port()
+    as_nobody = {"prefix": as_user("--clear-groups"), "XDG_RUNTIME_DIR": runtime}
+    try:
+        daemon = make_daemon(one_listener(listen=[f"tcp:127.0.0.1:{port}", f"udp:127.0.0.1:{port}"]),
+                             control_option=False, prefix=as_nobody["prefix"], variables={"XDG_RUNTIME_DIR": runtime}).start()
+        assert ask_tcp(("127.0.0.1", port), HELLO) == ask_udp(("127.0.0.1", port), HELLO) == b"Received"
+        assert (runtime / "sockq" / "org.sockq.Control").is_socket()
+        assert sockqctl("set", "orders", "dscp=EF", **as_nobody).status == 0
+        daemon.stop()
+        assert not (runtime / "sockq" / "org.sockq.Control").exists()
+    finally:
+        shutil.rmtree(runtime)
 
 
 def test_version_and_help():

@@ -88,14 +88,14 @@ class Daemon:
     """One configuration, one set of passed sockets, one control path; may be started several times."""
 
     def __init__(self, config, sockets=(), control_passed=False, watchdog_usec=None, prefix=(), journal=False,
-                 variables=None, notify=True):
+                 variables=None, control_option=True):
         self.folder = Path(tempfile.mkdtemp(prefix="sockq-"))
         self.folder.chmod(0o755)
         self.config = self.folder / "sockqd.conf"
         self.control = str(self.folder / "control")
         self.write(config)
         self.sockets = list(sockets)  # (name, socket or fd)
-        self.notify = NotifySocket(str(self.folder / "notify")) if notify else None
+        self.notify = NotifySocket(str(self.folder / "notify"))
         self.process = None
         self.exit_expected = 0
         self.lines = []
@@ -105,6 +105,7 @@ class Daemon:
         self._prefix = [str(word) for word in prefix]
         self._journal = journal
         self._variables = variables or {}
+        self._control_option = control_option
         self._control_socket = None
         if control_passed:
             self._control_socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -132,17 +133,17 @@ class Daemon:
     def spawn(self):
         """Starts the process; does not wait until it serves."""
         passed = [(name, getattr(what, "fileno", lambda fd=what: fd)()) for name, what in self.sockets]
-        passed += self.notify.store if self.notify else []
+        passed += self.notify.store
         launcher, program = (map(public_copy, (PASS_SOCKETS, SOCKQD)) if self._prefix else (PASS_SOCKETS, SOCKQD))
         command = [*self._prefix, str(launcher), *(f"{name}={fd}" for name, fd in passed), "--", str(program),
                    "--config", str(self.config)]
-        if not self._control_socket:
+        if self._control_option and not self._control_socket:
             command += ["--control", self.control]
         read_end, write_end = os.pipe()
         stderr = os.fstat(write_end)
         self.process = subprocess.Popen(
             command, pass_fds=[fd for _, fd in passed], stdin=subprocess.DEVNULL, stderr=write_end,
-            env=environment(NOTIFY_SOCKET=self.notify.path if self.notify else None,
+            env=environment(NOTIFY_SOCKET=self.notify.path,
                             WATCHDOG_USEC=self._watchdog_usec,
                             JOURNAL_STREAM=f"{stderr.st_dev}:{stderr.st_ino}" if self._journal else None,
                             **self._variables))
@@ -207,8 +208,7 @@ class Daemon:
         finally:
             if self._control_socket:
                 self._control_socket.close()
-            if self.notify:
-                self.notify.close()
+            self.notify.close()
             shutil.rmtree(self.folder)
 
     # What it says
