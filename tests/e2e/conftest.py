@@ -7,12 +7,13 @@ import pytest
 from harness import netns, wire
 from harness.config import one_listener
 from harness.daemon import BUILD, SOCKQCTL, SOCKQD, Daemon
-from harness.sockets import address_of, open_socket
+from harness.sockets import address_of, have_ipv6, open_socket
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "wire: looks at packets, needs root")
     config.addinivalue_line("markers", "root: needs root for another reason")
+    config.addinivalue_line("markers", "ipv6: needs ::1")
     config.addinivalue_line("markers", "workers: exercises the threads; what the ThreadSanitizer build runs")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -28,9 +29,20 @@ def pytest_sessionstart(session):
             pytest.exit(f"{program} is missing: build first (tools/test does), or set SOCKQ_BUILD", returncode=2)
 
 
+KINDS_OF_IPV6 = ("tcp6", "tcp46", "udp6", "udp46", "v6")
+
+
+def needs_ipv6(item):
+    """By its marker, or by a parameter like "tcp6", "udp46", "::1"."""
+    words = [word for word in item.callspec.params.values() if isinstance(word, str)] if hasattr(item, "callspec") else []
+    return item.get_closest_marker("ipv6") or any(word in KINDS_OF_IPV6 or "::" in word for word in words)
+
+
 def pytest_runtest_setup(item):
     reason = None
-    if item.get_closest_marker("wire"):
+    if not have_ipv6() and needs_ipv6(item):
+        reason = "no IPv6 here"
+    elif item.get_closest_marker("wire"):
         reason = wire.why_not()
     elif item.get_closest_marker("root") and os.geteuid() != 0:
         reason = "needs root"

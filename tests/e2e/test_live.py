@@ -288,6 +288,7 @@ def test_changes_while_many_talk(serve, closing, kind):
         assert {flow["dscp"] for flow in daemon.flows()} == {mark}
 
 
+@pytest.mark.ipv6
 def test_change_reaches_datagram_sockets(serve):
     daemon = serve("udp4", "udp6", "udp46", target="echo", daemon={"workers": 2})
     assert key_of(daemon.set(settings={"dscp": "EF"}), "dscp")["applied"] == 3

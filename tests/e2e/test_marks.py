@@ -149,6 +149,7 @@ def test_many_datagrams_in_a_burst_carry_the_mark_each(serve, host):
 
 
 @pytest.mark.wire
+@pytest.mark.ipv6
 def test_ttl_and_hop_limit(serve):
     daemon = serve("tcp46", target="echo", profile={"ttl": "33"})
     for host in ("127.0.0.1", "::1"):

@@ -35,6 +35,7 @@ def test_dual_stack_socket_serves_both_families(serve, protocol, host):
 
 
 @pytest.mark.workers
+@pytest.mark.ipv6
 def test_every_socket_of_one_name_is_served(serve):
     daemon = serve("tcp4", "tcp4", "tcp6", "udp4", "udp4", "udp4", "udp6", daemon={"workers": 2})
     for _ in range(5):

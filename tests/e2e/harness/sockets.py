@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Listening sockets as a .socket unit makes them, and plain clients as people write them."""
+import functools
 import random
 import socket
 import struct
@@ -30,13 +31,22 @@ def open_socket(kind, host=None, port=0, backlog=4096):
     return sock
 
 
+@functools.cache
+def have_ipv6():
+    try:
+        open_socket("tcp6").close()
+        return True
+    except OSError:
+        return False
+
+
 def free_port():
     """A port that was free a moment ago on every address, TCP and UDP, for what the daemon binds itself. Below the
     kernel's own range, so that no client gets it meanwhile."""
     for _ in range(100):
         port = random.randrange(12000, 32000)
         try:
-            for kind in ("tcp46", "udp46"):
+            for kind in ("tcp46", "udp46") if have_ipv6() else ("tcp4", "udp4"):
                 open_socket(kind, port=port).close()
             return port
         except OSError:
