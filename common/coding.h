@@ -13,6 +13,7 @@ enum coding {
     CODING_ZLIB, /* RFC 1950 */
     CODING_GZIP, /* RFC 1952 */
     CODING_MAX,
+    CODING_AUTO = CODING_MAX, /* decompression only: whichever of them the data begins like, or off */
     CODING_INVALID = -22,
 };
 

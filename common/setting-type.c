@@ -95,6 +95,8 @@ static bool equal_name(const union setting_value *a, const union setting_value *
 }
 
 /* A decoder takes every level: what is said about it is accepted and forgotten. */
+static const char auto_word[] = "auto";
+
 static bool has_level(const struct setting *s, enum coding id) {
     return s->id == SETTING_COMPRESSION && coding_info(id)->level_max > 0;
 }
@@ -104,6 +106,11 @@ static int parse_coding(const struct setting *s, const char *text, union setting
     enum coding id;
     int level, r;
 
+    if (s->id == SETTING_DECOMPRESSION && streq(text, auto_word)) {
+        ret->coding.id = CODING_AUTO;
+        ret->coding.level = 0;
+        return 0;
+    }
     r = coding_parse(text, &id, &level);
     if (r < 0)
         return reason_set(ret_reason, r, "%s %s, write %s", reason_quote(text, quoted),
@@ -117,6 +124,8 @@ static char *format_coding(const struct setting *s, const union setting_value *v
     enum coding id = (enum coding) v->coding.id;
     char *text = NULL;
 
+    if (id == CODING_AUTO)
+        return strdup(auto_word);
     if (!has_level(s, id))
         return strdup(coding_info(id)->name);
     if (asprintf(&text, "%s:%d", coding_info(id)->name, v->coding.level) < 0)
@@ -170,6 +179,7 @@ static const struct setting_type_ops types[SETTING_TYPE_MAX] = {
     [SETTING_TYPE_RATE] = { .parse = setting_parse_number, .format = setting_format_number },
     [SETTING_TYPE_DURATION] = { .parse = setting_parse_number, .format = setting_format_number },
     [SETTING_TYPE_BOOL] = { .parse = setting_parse_bool, .format = setting_format_bool },
+    [SETTING_TYPE_WORD] = { .parse = setting_parse_word, .format = setting_format_word },
     [SETTING_TYPE_KEEPALIVE] = { .parse = parse_keepalive, .format = format_keepalive, .equal = equal_keepalive },
     [SETTING_TYPE_NAME] = { .parse = parse_name, .format = format_name, .equal = equal_name },
     [SETTING_TYPE_CODING] = { .parse = parse_coding, .format = format_coding, .equal = equal_coding },

@@ -15,9 +15,10 @@ static void count_endpoint(enum setting_id id, const struct qos_result *result, 
 
 /* Settings of the daemon itself: does a listening or datagram endpoint make use of them? */
 static bool daemon_setting_concerns(enum setting_id id, int type) {
-    static const uint64_t stream_only = SETTING_BIT(SETTING_IO_BUFFER) | SETTING_BIT(SETTING_IDLE_TIMEOUT) |
-                                        SETTING_BIT(SETTING_MAX_CONNECTIONS) |
-                                        SETTING_BIT(SETTING_MAX_CONNECTIONS_PER_SOURCE);
+    static const uint64_t stream_only =
+            SETTING_BIT(SETTING_IO_BUFFER) | SETTING_BIT(SETTING_IDLE_TIMEOUT) | SETTING_BIT(SETTING_MAX_CONNECTIONS) |
+            SETTING_BIT(SETTING_MAX_CONNECTIONS_PER_SOURCE) | SETTING_BIT(SETTING_COMPRESSION_UNIT) |
+            SETTING_BIT(SETTING_PAYLOAD_LIMIT) | SETTING_BIT(SETTING_FRAME_TIMEOUT);
 
     return type == SOCK_STREAM || !(stream_only & SETTING_BIT(id));
 }
