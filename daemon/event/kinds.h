@@ -35,6 +35,7 @@
     X(FLOW_REFUSED, LOG_INFO, "317a2c247f8749ab9cb6bc4e12703d96", 1)                                                   \
     X(FLOWS_CLOSED, LOG_NOTICE, "8e155589f90340d1aefc8c5dfe3b7ce0", 0)                                                 \
     X(DECODE_FAILED, LOG_WARNING, "03082c3e6e544f1bb5430ea03f0e4fba", 1)                                               \
+    X(FRAME_FAILED, LOG_WARNING, "a48b9c8ab1794fef963afc9b1560be19", 1)                                                \
     X(ACCEPT_FAILED, LOG_ERR, "9cd2ff757229439d9b252df5d2d629e4", 1)                                                   \
     X(LISTENER_FULL, LOG_WARNING, "c10b4e9a3b674837a35301a5cd37b329", 1)                                               \
     X(DATAGRAM_FAILED, LOG_WARNING, "341c74659f5f41db9dd646ed983cb00f", 1)                                             \

@@ -59,6 +59,7 @@ struct listener_view {
     struct listener *listener; /* one reference */
     struct effective *set;
     struct target *target;
+    const struct frame_ops *framing; /* of TCP */
 };
 
 int listener_new(const char *name, unsigned n_workers, struct listener **ret) _must_check_;
@@ -68,7 +69,8 @@ unsigned listener_flows(const struct listener *l);
 void listener_stats(const struct listener *l, struct stats_snapshot *ret);
 
 /* Takes references of its own; NULL when out of memory. */
-struct listener_view *listener_view_new(struct listener *l, struct effective *set, struct target *target) _must_check_;
+struct listener_view *listener_view_new(struct listener *l, struct effective *set, struct target *target,
+                                        const struct frame_ops *framing) _must_check_;
 struct listener_view *listener_view_ref(struct listener_view *v);
 struct listener_view *listener_view_unref(struct listener_view *v); /* accepts NULL, returns NULL */
 

@@ -22,6 +22,7 @@ enum scratch {
     SCRATCH_IN,
     SCRATCH_DECODED,
     SCRATCH_ENCODED,
+    SCRATCH_FRAMED,
     SCRATCH_MAX,
 };
 

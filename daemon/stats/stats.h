@@ -26,6 +26,7 @@
     X(PAYLOADS, "payloads", "payloads handed to the target")                                                           \
     X(REPLIES, "replies", "replies of the target")                                                                     \
     X(DECODE_ERRORS, "decode_errors", "flows and datagrams with corrupt or truncated compressed data")                 \
+    X(FRAME_ERRORS, "frame_errors", "flows with a wrong, too large, late or truncated frame")                          \
     X(RESETS, "resets", "flows that the peer reset")                                                                   \
     X(TIMEOUTS, "timeouts", "flows closed by idle_timeout")                                                            \
     X(ERRORS, "errors", "flows that ended with another error")                                                         \
