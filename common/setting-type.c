@@ -95,8 +95,6 @@ static bool equal_name(const union setting_value *a, const union setting_value *
 }
 
 /* A decoder takes every level: what is said about it is accepted and forgotten. */
-static const char auto_word[] = "auto";
-
 static bool has_level(const struct setting *s, enum coding id) {
     return s->id == SETTING_COMPRESSION && coding_info(id)->level_max > 0;
 }
@@ -106,7 +104,7 @@ static int parse_coding(const struct setting *s, const char *text, union setting
     enum coding id;
     int level, r;
 
-    if (s->id == SETTING_DECOMPRESSION && streq(text, auto_word)) {
+    if (s->id == SETTING_DECOMPRESSION && streq(text, coding_info(CODING_AUTO)->name)) {
         ret->coding.id = CODING_AUTO;
         ret->coding.level = 0;
         return 0;
@@ -124,8 +122,6 @@ static char *format_coding(const struct setting *s, const union setting_value *v
     enum coding id = (enum coding) v->coding.id;
     char *text = NULL;
 
-    if (id == CODING_AUTO)
-        return strdup(auto_word);
     if (!has_level(s, id))
         return strdup(coding_info(id)->name);
     if (asprintf(&text, "%s:%d", coding_info(id)->name, v->coding.level) < 0)
