@@ -5,11 +5,11 @@ import os
 import select
 import shutil
 import subprocess
-import sys
 
 import pytest
 
 from harness.config import one_listener
+from harness.daemon import as_user
 from harness.sockets import ask_tcp, connect, open_socket, read_exactly
 from harness.varlink import INTERFACE, VarlinkError
 from harness.waiting import eventually
@@ -261,21 +261,23 @@ def test_close_of_flows(daemon, closing):
 
 # Access
 
-AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534"]
 CALL = """
-import sys; sys.path.insert(0, sys.argv[1])
-from harness.varlink import Varlink, VarlinkError
-try:
-    Varlink(sys.argv[2]).call(sys.argv[3])
-    print("done")
-except VarlinkError as error:
-    print(error.name)
+import json, socket, sys
+sock = socket.socket(socket.AF_UNIX)
+sock.connect(sys.argv[1])
+sock.sendall(json.dumps({"method": sys.argv[2]}).encode() + b"\\0")
+reply = b""
+while not reply.endswith(b"\\0"):
+    piece = sock.recv(65536)
+    assert piece
+    reply += piece
+print(json.loads(reply[:-1]).get("error", "done"))
 """
 
 
 def call_as(daemon, groups, method):
-    here = os.path.dirname(os.path.abspath(__file__))
-    done = subprocess.run([*AS_NOBODY, *groups, sys.executable, "-B", "-c", CALL, here, daemon.control, method],
+    name = method if "." in method else f"{INTERFACE}.{method}"
+    done = subprocess.run([*as_user(*groups), "/usr/bin/python3", "-c", CALL, daemon.control, name],
                           capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -316,13 +318,13 @@ def test_groups_by_their_numbers(make_daemon, closing, tmp_path):
 @pytest.mark.root
 def test_own_uid_may_change(make_daemon, closing):
     daemon = make_daemon(one_listener(), sockets=[("orders", closing(open_socket("tcp4")))], control_passed=True,
-                         prefix=[*AS_NOBODY, "--clear-groups"]).start()
+                         prefix=as_user("--clear-groups")).start()
     assert call_as(daemon, ["--clear-groups"], "Reload") == "done"
 
 
 @pytest.mark.root
 def test_sockqctl_tells_a_refusal(daemon):
-    done = daemon.ctl("status", prefix=[*AS_NOBODY, "--clear-groups"])
+    done = daemon.ctl("status", prefix=as_user("--clear-groups"))
     assert done.status == 1 and "sockq" in done.err.lower()
 
 

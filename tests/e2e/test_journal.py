@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from harness.daemon import ROOT
+from harness.daemon import ROOT, as_user
 from harness.journal import Journal
 from harness.sockets import connect, read_exactly, udp_client
 from harness.varlink import VarlinkError
@@ -72,7 +72,7 @@ def test_flow_of_an_event_is_named(serve_to_journal, journal):
 
 def test_refused_call_is_an_entry(serve_to_journal, journal):
     daemon = serve_to_journal("tcp4")
-    done = daemon.ctl("set", "orders", "dscp=EF", prefix=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+    done = daemon.ctl("set", "orders", "dscp=EF", prefix=as_user("--clear-groups"))
     assert done.status == 1
     entry = journal.wait(MESSAGE_ID=KINDS["ACCESS_DENIED"])
     assert entry["SOCKQ_UID"] == b"65534" and entry["SOCKQ_METHOD"].endswith(b"Set")

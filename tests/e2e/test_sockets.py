@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from harness.config import one_listener
-from harness.daemon import sockqctl, sockqd
+from harness.daemon import as_user, sockqctl, sockqd
 from harness.sockets import address_of, ask_tcp, ask_udp, connect, free_port, is_turned_away, open_socket, udp_client
 from harness.waiting import eventually
 
@@ -205,7 +205,7 @@ def test_udp_answers_from_the_address_that_was_asked(serve, kind, host):
 @pytest.mark.root
 def test_unprivileged_start_works_and_names_the_capability(make_daemon, closing):
     daemon = make_daemon(one_listener(), sockets=[("orders", closing(open_socket("tcp4")))], control_passed=True,
-                         prefix=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"])
+                         prefix=as_user("--clear-groups", "--inh-caps=-all"))
     daemon.start()
     assert ask(daemon.sockets[0][1]) == b"Received"
     result = daemon.ctl("set", "orders", "mark=7")

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """sockqd started as systemd starts it, and sockqctl beside it."""
+import atexit
+import functools
 import json
 import os
 import re
@@ -50,8 +52,23 @@ class Result:
         return json.loads(self.out)
 
 
+@functools.cache
+def public_copy(program):
+    """A copy where every user may run it; the checkout may be in somebody's home."""
+    folder = Path(tempfile.mkdtemp(prefix="sockq-bin-"))
+    atexit.register(shutil.rmtree, folder)
+    folder.chmod(0o755)
+    return Path(shutil.copy(program, folder))
+
+
+def as_user(*identity):
+    """The prefix that runs a public_copy() as nobody, in these groups: "--clear-groups" or "--groups=..."."""
+    return ["setpriv", "--reuid=65534", "--regid=65534", *identity]
+
+
 def run(program, *arguments, stdin="", prefix=(), **variables):
     """Runs a program to its end. `prefix`: a command to run it under."""
+    program = public_copy(program) if prefix else program
     done = subprocess.run([*map(str, prefix), str(program), *map(str, arguments)], input=stdin, capture_output=True,
                           text=True, errors="replace", timeout=4 * DEADLINE, env=environment(**variables))
     assert not _SANITIZER.search(done.stderr), done.stderr
@@ -116,7 +133,8 @@ class Daemon:
         """Starts the process; does not wait until it serves."""
         passed = [(name, getattr(what, "fileno", lambda fd=what: fd)()) for name, what in self.sockets]
         passed += self.notify.store if self.notify else []
-        command = [*self._prefix, str(PASS_SOCKETS), *(f"{name}={fd}" for name, fd in passed), "--", str(SOCKQD),
+        launcher, program = (map(public_copy, (PASS_SOCKETS, SOCKQD)) if self._prefix else (PASS_SOCKETS, SOCKQD))
+        command = [*self._prefix, str(launcher), *(f"{name}={fd}" for name, fd in passed), "--", str(program),
                    "--config", str(self.config)]
         if not self._control_socket:
             command += ["--control", self.control]

@@ -276,6 +276,19 @@ void live_turn(struct live *l) {
         mailbox_wait(&l->net->mailbox, l->net);
 }
 
+unsigned live_flows(const struct live *l) {
+    uint64_t opened = 0, closed = 0;
+
+    for (size_t i = 0; i < l->net->n_listeners; i++) {
+        struct stats_snapshot s;
+
+        listener_stats(l->net->listeners[i], &s);
+        opened += s.counter[STAT_ACCEPTED];
+        closed += s.counter[STAT_CLOSED];
+    }
+    return (unsigned) (opened - closed);
+}
+
 uint64_t live_counter(const struct live *l, const char *listener, enum counter id) {
     const struct listener *found = net_listener(l->net, listener);
     struct stats_snapshot s;

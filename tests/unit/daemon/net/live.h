@@ -73,6 +73,9 @@ void live_turn(struct live *l);
         }                                                                                                              \
     } while (0)
 
+/* Flows that have been opened and not yet closed, those of removed listeners too. Unlike net_flows() without what is
+ * just being accepted. */
+unsigned live_flows(const struct live *l);
 uint64_t live_counter(const struct live *l, const char *listener, enum counter id);
 
 /* All flows that the selector names, in the order of the listing; each released by flow_row_done(). */

@@ -56,13 +56,13 @@ static void test_over_the_limit_clients_wait_for_their_turn(void **state) {
     for (unsigned i = 0; i < 6; i += 2) {
         live_expect_text(fds[i], "x");
         live_expect_text(fds[i + 1], "x");
-        assert_int_equal(net_flows(live.net), 2);
+        LIVE_UNTIL(&live, live_flows(&live) == 2);
         if (i + 2 < 6)
             assert_waits(fds[i + 2]);
         close(fds[i]);
         close(fds[i + 1]);
     }
-    LIVE_UNTIL(&live, net_flows(live.net) == 0);
+    LIVE_UNTIL(&live, live_flows(&live) == 0);
     assert_int_equal(live_counter(&live, "a", STAT_ACCEPTED), 6);
     assert_true(live_counter(&live, "a", STAT_PAUSED_FULL) > 0);
 }
@@ -96,7 +96,7 @@ static void test_many_clients_through_a_narrow_door(void **state) {
         live_expect_text(fds[i], "x");
         close(fds[i]);
     }
-    LIVE_UNTIL(&live, net_flows(live.net) == 0);
+    LIVE_UNTIL(&live, live_flows(&live) == 0);
 }
 
 /* ---- max_connections_per_source ---- */
@@ -117,10 +117,10 @@ static void test_over_the_limit_of_a_source_connections_are_reset(void **state) 
     LIVE_UNTIL(&live, live_counter(&live, "a", STAT_REFUSED_SOURCE) == 1);
     other = live_connect_from(&to, "127.0.0.6:0");
     assert_served(other);
-    assert_int_equal(net_flows(live.net), 3);
+    LIVE_UNTIL(&live, live_flows(&live) == 3);
 
     close(fds[0]);
-    LIVE_UNTIL(&live, net_flows(live.net) == 2);
+    LIVE_UNTIL(&live, live_flows(&live) == 2);
     fds[0] = live_connect_from(&to, "127.0.0.5:0");
     assert_served(fds[0]);
     close(fds[0]);
@@ -141,7 +141,7 @@ static void test_who_is_refused_takes_no_place(void **state) {
         live_expect_reset(over);
         close(over);
     }
-    LIVE_UNTIL(&live, net_flows(live.net) == 1);
+    LIVE_UNTIL(&live, live_flows(&live) == 1);
     other = live_connect_from(&to, "127.0.0.6:0");
     assert_served(other);
     close(first);
@@ -174,9 +174,9 @@ static void test_without_descriptors_clients_wait(void **state) {
 
     apply("");
     fd = live_connect(&live, "a");
-    LIVE_UNTIL(&live, net_flows(live.net) == 1);
+    LIVE_UNTIL(&live, live_flows(&live) == 1);
     close(fd);
-    LIVE_UNTIL(&live, net_flows(live.net) == 0);
+    LIVE_UNTIL(&live, live_flows(&live) == 0);
 
     /* A socket for the client, then not one more. */
     struct address to = listener_address();
@@ -187,7 +187,7 @@ static void test_without_descriptors_clients_wait(void **state) {
     assert_int_equal(connect(fd, &to.sa, to.size), 0);
     live_send(fd, "x", 1);
     assert_waits(fd);
-    assert_int_equal(net_flows(live.net), 0);
+    LIVE_UNTIL(&live, live_flows(&live) == 0);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     live_expect_text(fd, "x");
     close(fd);

@@ -41,7 +41,7 @@ static void test_without_flows_it_goes_at_once(void **state) {
 static void test_what_serves_is_left_alone(void **state) {
     _cleanup_close_ int fd = live_connect(&live, "a");
 
-    LIVE_UNTIL(&live, net_flows(live.net) == 1);
+    LIVE_UNTIL(&live, live_flows(&live) == 1);
     tend_after(0);
     tend_after(LONG_USEC);
     tend_after(LONG_USEC);
@@ -53,7 +53,7 @@ static void test_what_serves_is_left_alone(void **state) {
 static void test_flows_have_until_the_timeout(void **state) {
     _cleanup_close_ int fd = live_connect(&live, "a");
 
-    LIVE_UNTIL(&live, net_flows(live.net) == 1);
+    LIVE_UNTIL(&live, live_flows(&live) == 1);
     live_must_apply(&live, ONLY_B);
     tend_after(0);
     tend_after(TIMEOUT_USEC - 1);

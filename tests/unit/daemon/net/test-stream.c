@@ -89,7 +89,7 @@ static uint8_t *exchange(const uint8_t *data, size_t size, size_t *ret_size) {
     back = receive_all(s.fd, ret_size);
     assert_int_equal(pthread_join(s.thread, NULL), 0);
     close(s.fd);
-    LIVE_UNTIL(&live, net_flows(live.net) == 0);
+    LIVE_UNTIL(&live, live_flows(&live) == 0);
     return back;
 }
 
@@ -150,7 +150,7 @@ static void test_a_reset_is_counted(void **state) {
     live_send(fd, "x", 1);
     live_expect_text(fd, "x");
     live_reset(fd);
-    LIVE_UNTIL(&live, net_flows(live.net) == 0);
+    LIVE_UNTIL(&live, live_flows(&live) == 0);
     assert_int_equal(live_counter(&live, "a", STAT_RESETS), 1);
     assert_int_equal(live_counter(&live, "a", STAT_CLOSED), 1);
     assert_int_equal(live_counter(&live, "a", STAT_ERRORS), 0);
@@ -162,8 +162,8 @@ static void test_an_idle_flow_ends_not_before_its_time(void **state) {
 
     apply("echo", "idle_timeout = \"50ms\";");
     fd = live_connect(&live, "a");
-    live_send(fd, "x", 1);
     since_usec = loop_clock_usec();
+    live_send(fd, "x", 1);
     live_expect_text(fd, "x");
     live_expect_end(fd);
     assert_true(loop_clock_usec() - since_usec >= 50 * USEC_PER_MSEC);
@@ -258,7 +258,7 @@ static void test_a_bomb_is_counted_down_while_others_are_served(void **state) {
     live_expect_end(bomb);
     close(bomb);
     close(other);
-    LIVE_UNTIL(&live, net_flows(live.net) == 0);
+    LIVE_UNTIL(&live, live_flows(&live) == 0);
     assert_true(live_counter(&live, "a", STAT_RX_PAYLOAD_BYTES) >= size);
     assert_int_equal(live_counter(&live, "a", STAT_DECODE_ERRORS), 1);
 }

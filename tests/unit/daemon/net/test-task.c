@@ -101,7 +101,7 @@ static void wait_done(struct work *k) {
 static void open_many(int *fds, unsigned n) {
     for (unsigned i = 0; i < n; i++)
         fds[i] = live_connect(&live, "a");
-    LIVE_UNTIL(&live, net_flows(live.net) == n);
+    LIVE_UNTIL(&live, live_flows(&live) == n);
 }
 
 static void close_many(int *fds, unsigned n) {
@@ -167,7 +167,7 @@ static void test_a_visit_may_close_the_flow(void **state) {
     assert_int_equal(task_send_all(&k.task, live.net), 0);
     wait_done(&k);
     assert_int_equal(k.n_visited, ARRAY_SIZE(fds));
-    assert_int_equal(net_flows(live.net), 0);
+    assert_int_equal(live_flows(&live), 0);
     close_many(fds, ARRAY_SIZE(fds));
 }
 
