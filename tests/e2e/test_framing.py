@@ -96,8 +96,8 @@ def test_eof_takes_the_stream_as_one_payload(serve):
 
 
 @pytest.mark.parametrize("framing, good, bad, word", [
-    ("octet_count", octet(b"good"), b"abc def", "orders"),
-    ("octet_count", octet(b"good"), b"007 bond", "orders"),
+    ("octet_count", octet(b"good"), b"abc def", "octet count"),
+    ("octet_count", octet(b"good"), b"007 bond", "octet count"),
     ("octet_count", octet(b"good"), b"2000 ", "payload_limit|limit|large|over"),
     ("length32", length32(b"good"), b"\xff\xff\xff\xff", "limit|large|over"),
     ("line", line(b"good"), b"x" * 3000, "limit|large|over"),
