@@ -107,14 +107,13 @@ void codec_pool_done(struct codec_pool *p);
 
 /* Tells a compressed stream from a plain one by its first bytes. `data` is the stream from its beginning as far as it
  * came, of which at most CODEC_DETECT_BYTES are looked at; no_more: nothing follows in time. Returns
- * - CODING_OFF: no header of a format stands there, or what follows it does not decode;
- * - the format (CODING_ZLIB, CODING_GZIP): a right header, and what follows decodes to the right checksum, or without
- *   an error for CODEC_DETECT_BYTES, or with no_more as far as it came;
+ * - CODING_OFF: no header of a format stands there, what follows it does not decode, or with no_more nothing came out;
+ * - the format (CODING_ZLIB, CODING_GZIP): a right header, and what follows decodes to the right checksum, or without an
+ *   error for CODEC_DETECT_BYTES, or with no_more to something at least;
  * - -EAGAIN: call again with more bytes, or with no_more. Never for CODEC_DETECT_BYTES or more, nor with no_more;
  * - -ENOMEM.
- * It is a guess: text may look like a zlib header and the beginning of a block ("x^y", "HKD 7.80"; the fewer bytes, the
- * easier), so that an explicit codec is safer. What it decodes is thrown away: at most 64K, in a decoder's memory (40K)
- * that is freed again. */
+ * It is a guess: text may look like a zlib header and the beginning of a block ("x^y"), so that an explicit codec is
+ * safer. What it decodes is thrown away: at most 64K, in a decoder's memory (40K) that is freed again. */
 #define CODEC_DETECT_BYTES 64
 int codec_detect(const void *data, size_t size, bool no_more) _must_check_;
 
