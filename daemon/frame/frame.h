@@ -15,14 +15,16 @@
  * What is kept never exceeds limit_bytes + FRAME_OVERHEAD_MAX. Payloads and errors do not depend on the spans, except
  * for `chunk`.
  *
- * | framing       | a payload is                                         | empty payload | end of the stream inside a frame |
- * |---------------|------------------------------------------------------|---------------|----------------------------------|
- * | `chunk`       | what was read, cut at the limit                      | never         | cannot be                        |
- * | `line`        | up to LF; LF and one CR before it do not belong to it| empty line    | the rest is a payload, CR too    |
- * | `octet_count` | "COUNT SP" before it (RFC 6587 section 3.4.1);       | wrong prefix  | error                            |
- * |               | COUNT has 1 to 7 digits, the first one not 0         |               |                                  |
- * | `length32`    | its size before it, 4 bytes, most significant first  | size 0        | error                            |
- * | `eof`         | the whole stream                                     | never         | this is how it ends              |
+ * | framing       | a payload is                                    | empty payload | stream ends inside a frame |
+ * |---------------|-------------------------------------------------|---------------|----------------------------|
+ * | `chunk`       | what was read, cut at the limit                 | never         | cannot be                  |
+ * | `line`        | up to LF, without it and one CR before it       | empty line    | the rest is a payload      |
+ * | `octet_count` | what "COUNT SP" announces (RFC 6587, 3.4.1),    | wrong prefix  | error                      |
+ * |               | COUNT has 1 to 7 digits, the first is not 0     |               |                            |
+ * | `length32`    | what 4 bytes announce, most significant first   | size 0        | error                      |
+ * | `eof`         | the whole stream                                | never         | that is how it ends        |
+ *
+ * A CR at the end of an unterminated last line belongs to its payload.
  *
  * To add a framing: a name in enum framing, one file here, its row in framings.h and frame.c.
  */
@@ -57,10 +59,10 @@ enum frame_result {
 
 /* Where a stream stands within a frame. Zero-initialise. */
 struct frame_state {
-    /* After FRAME_MORE on a span that was not empty: as many bytes of the frame, those presented included, must be there
-     * before there can be anything new to say; fewer are answered with FRAME_MORE at once. More than were presented; the
-     * frame's whole size where its prefix is complete. A peer may announce and not send: do not set memory aside for it
-     * at once. 0 where a frame begins. */
+    /* After FRAME_MORE on a span that was not empty: so many bytes of the frame, those presented included, must be
+     * there before there can be anything new to say; fewer are answered with FRAME_MORE at once. More than were
+     * presented; the frame's whole size where its prefix is complete. A peer may announce and not send: do not set
+     * memory aside for it at once. 0 where a frame begins. */
     size_t needed;
 };
 
@@ -104,8 +106,8 @@ const struct frame_ops *frame_ops(enum framing id);
 int frame_next(const struct frame_ops *ops, struct frame_state *state, const uint8_t *data, size_t size, bool at_end,
                size_t limit_bytes, struct frame *ret) _must_check_;
 
-/* After FRAME_MORE: how many bytes at the front of new data belong to the frame of which `kept` bytes are kept (at least
- * 1 if size is not 0; as far as can be said: then FRAME_MORE comes again). */
+/* After FRAME_MORE: how many bytes at the front of new data are certain to belong to the frame of which `kept` bytes
+ * are kept. At least 1 if size is not 0. Where the prefix is incomplete there may be more: FRAME_MORE comes again. */
 size_t frame_take(const struct frame_ops *ops, const struct frame_state *state, size_t kept, const uint8_t *data,
                   size_t size, size_t limit_bytes);
 
