@@ -106,3 +106,7 @@ struct endpoint *endpoint_unref(struct endpoint *e) {
 void endpoint_close(struct endpoint *e) {
     e->socket.fd = close_fd(e->socket.fd);
 }
+
+void endpoint_touch(struct endpoint *e, uint64_t keys) {
+    atomic_fetch_or(&e->touched, keys);
+}

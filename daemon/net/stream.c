@@ -344,12 +344,27 @@ void stream_settings_changed(struct worker *w, struct flow *f) {
     stream_arm_timer(w, f);
 }
 
+/* Keys that are inherited now, but had another value on the listening socket when the handshake was made, perhaps. */
+static uint64_t outdated_keys(const struct flow *f) {
+    const struct settings *set = &f->client.set->settings;
+    uint64_t inherited = set->inherit_mask;
+
+    if (!settings_inherits(set, SETTING_DSCP) && set->v[SETTING_DSCP].number == DSCP_REFLECT)
+        inherited |= SETTING_BIT(SETTING_DSCP);
+    return inherited & atomic_load(&f->endpoint->touched);
+}
+
 /* What the accepted socket did not inherit from the listening one, and the mark that the handshake brought. */
 static int prepare_socket(struct worker *w, struct flow *f) {
     struct qos_socket s = flow_qos_socket(f, f->endpoint->socket.domain);
     const struct settings *set = &f->client.set->settings;
-    int r = qos_apply_accepted(&s, set);
+    uint64_t outdated = outdated_keys(f);
+    int r = qos_apply_accepted(&s, set), q;
 
+    if (outdated) {
+        q = qos_apply(&s, set, outdated, &f->endpoint->baseline, NULL, NULL);
+        r = r < 0 ? r : q;
+    }
     f->received_label = qos_received_tos(&s, &f->received_tos);
     if (f->received_label == QOS_MARK_NONE)
         return r;
