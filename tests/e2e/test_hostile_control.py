@@ -169,7 +169,7 @@ def test_log_cannot_be_forged(daemon, bystander):
 
 def test_change_of_very_many_and_very_long_settings(daemon, bystander):
     with daemon.varlink() as session:
-        for settings in ({f"setting_{i}": "1" for i in range(30_000)}, {"dscp": "E" * 900_000}, {"E" * 900_000: "1"},
+        for settings in ({f"setting_{i}": "1" for i in range(5_000)}, {"dscp": "E" * 900_000}, {"E" * 900_000: "1"},
                          {"allow": ",".join(f"10.{i >> 8 & 255}.{i & 255}.0/24" for i in range(60_000))}):
             session.send("Set", {"target": "orders", "settings": settings})
             answer = session.receive()
