@@ -24,9 +24,9 @@ class Run:
     flows: int  # idle ones
     say: callable
 
-    def load(self, name, **options):
+    def load(self, name, cpu=cpus()[1], **options):
         words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
-        return Load([self.place.program(name), *words], cpus()[1], self.place.log(name))
+        return Load([self.place.program(name), *words], cpu, self.place.log(name))
 
     @property
     def msec(self):
@@ -73,7 +73,7 @@ def _compare(rows, column, more_is_better):
 
 def _exchange(run, server, name, **options):
     """One run of a load generator against a server: (its result, the server's CPU us a payload)."""
-    with run.load(name, port=server.port, size=server.size, reply=server.reply_size, msec=run.msec, **options) as load:
+    with run.load(name, port=server.port, **options) as load:
         before = server.process.cpu_seconds()
         result = load.run()
         used = server.process.cpu_seconds() - before
@@ -81,6 +81,14 @@ def _exchange(run, server, name, **options):
     if not result["payloads"]:
         raise Failed(f"{server.process.name} answered nothing")
     return result, used * 1e6 / result["payloads"]
+
+
+def _alone(run, name, **options):
+    """The same of a program that needs no server, on the CPU that a server would have."""
+    with run.load(name, cpus()[0], **options) as load:
+        before = load.cpu_seconds()
+        result = load.run()
+        return result, (load.cpu_seconds() - before) * 1e6 / result["payloads"]
 
 
 def _rates(run, job, title, kind, peers, load, judged, **options):
@@ -92,7 +100,8 @@ def _rates(run, job, title, kind, peers, load, judged, **options):
             run.say(f"{job}, {title}: round {number + 1} of {run.rounds}")
             for row in _in_turn(rows, number):
                 try:
-                    result, cpu_usec = _exchange(run, running[row.name], load, **options)
+                    result, cpu_usec = _exchange(run, running[row.name], load, size=SIZE, msec=run.msec,
+                                                 reply=running[row.name].reply_size, **options)
                 except Failed as reason:
                     _skip(row, rows, reason)
                     continue
@@ -133,29 +142,15 @@ def _zlib_echo(run, compressed, title):
     own, memory = rows = [Row("sockqd"), Row("zlib in memory", wanted=Wanted(0.85))]
     options = {"compressed": compressed, "level": LEVEL, "size": PAYLOAD, "msec": run.msec}
 
-    def sockqd(server):
-        with run.load("load-zlib", port=server.port, **options) as load:
-            return load.run(), server.process
-
-    def in_memory(server):
-        """On the CPU that the server had."""
-        with Load([run.place.program("load-zlib"), "--memory", "1",
-                   *(word for key, value in options.items() for word in (f"--{key}", str(value)))],
-                  cpus()[0], run.place.log("load-zlib")) as load:
-            return load.run(), load
-
     with servers.Sockqd(run.place, "tcp", PAYLOAD, target="echo", settings=settings) as server:
         for number in range(run.rounds):
             run.say(f"zlib-echo, {title}: round {number + 1} of {run.rounds}")
             for row in _in_turn(rows, number):
-                before = server.process.cpu_seconds()
-                result, _ = (sockqd if row is own else in_memory)(server)
-                megabytes = result["payloads"] * PAYLOAD / 1e6
-                row.add(rate=megabytes / result["seconds"])
                 if row is own:
-                    row.add(cpu_usec=(server.process.cpu_seconds() - before) * 1e6 / result["payloads"])
+                    result, cpu_usec = _exchange(run, server, "load-zlib", **options)
                 else:
-                    row.add(cpu_usec=result["seconds"] * 1e6 / result["payloads"])
+                    result, cpu_usec = _alone(run, "load-zlib", memory=1, **options)
+                row.add(rate=result["payloads"] * PAYLOAD / 1e6 / result["seconds"], cpu_usec=cpu_usec)
     _compare(rows, "rate", more_is_better=True)
     return Table("zlib-echo", f"level {LEVEL}, 64 KB payloads, {title}",
                  {"rate": "MB/S", "cpu_usec": "CPU us/PAYLOAD"}, "RATE sockqd/peer", rows)
@@ -235,18 +230,20 @@ def live_change(run):
 
 
 def _traffic(run, server, row, set_row, changes):
+    """One run of requests, with a change in the middle of each second of it if there are to be changes."""
     with run.load("load-tcp", port=server.port, connections=50, size=SIZE, msec=run.msec) as load:
-        begun = time.monotonic()
         load.go()
-        taken = []
-        while changes and time.monotonic() - begun + 1 <= run.seconds:
-            time.sleep(0.5)
-            taken.append(changes.one())
-            time.sleep(0.5)
+        if changes:
+            set_row.add(msec=statistics.median(_change_each_second(run, changes)))
         result = load.result()
     row.add(rate=result["payloads"] / result["seconds"], p50_usec=result["p50_usec"], p99_usec=result["p99_usec"])
-    if taken:
-        set_row.add(msec=statistics.median(taken))
+
+
+def _change_each_second(run, changes):
+    begun, step = time.monotonic(), min(1, run.seconds)
+    for number in range(max(1, int(run.seconds))):
+        time.sleep(max(0, begun + (number + 0.5) * step - time.monotonic()))
+        yield changes.one()
 
 
 JOBS = {"tcp-ack": tcp_ack, "udp-ack": udp_ack, "idle": idle, "live-change": live_change, "zlib-echo": zlib_echo}

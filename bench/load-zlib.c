@@ -171,6 +171,13 @@ static void open_echo(struct echo *e) {
         bench_die("send: %s", strerror(errno));
 }
 
+static void close_echo(struct echo *e) {
+    (void) inflateEnd(&e->z);
+    close_fd(e->fd);
+    free(e->received);
+    free(e->plain);
+}
+
 int main(int argc, char **argv) {
     const struct bench_option options[] = {
         { "port", &port },     { "compressed", &compressed },
@@ -179,7 +186,7 @@ int main(int argc, char **argv) {
         { NULL, NULL },
     };
     uint64_t begun_nsec, end_nsec, done;
-    struct echo e;
+    struct echo e = { 0 };
 
     bench_options(argc, argv, options);
     make_work();
@@ -196,5 +203,7 @@ int main(int argc, char **argv) {
     }
     bench_result("{\"payloads\": %llu, \"seconds\": %.6f}", (unsigned long long) done,
                  (double) (bench_now_nsec() - begun_nsec) / (double) NSEC_PER_SEC);
+    if (!memory)
+        close_echo(&e);
     return EXIT_SUCCESS;
 }

@@ -93,8 +93,12 @@ class Process:
 
     def cpu_seconds(self):
         """User and system time of the family. Not from /proc/PID/stat, whose ticks lose what many children use."""
-        return sum(int(Path(task, "schedstat").read_text().split()[0])
-                   for pid in self.family() for task in Path(f"/proc/{pid}/task").iterdir()) / 1e9
+        def one(task):
+            try:
+                return int(Path(task, "schedstat").read_text().split()[0])
+            except (FileNotFoundError, ProcessLookupError):
+                return 0
+        return sum(one(task) for pid in self.family() for task in Path("/proc").glob(f"{pid}/task/*")) / 1e9
 
     def pss_bytes(self):
         """Its own memory: pages that others map as well count in part."""

@@ -45,9 +45,10 @@ def _number(value):
 
 def _with_spread(values):
     middle = statistics.median(values)
-    if len(values) == 1 or not middle:
+    if len(values) == 1 or abs(middle) < 0.1:
         return _number(middle)
-    return f"{_number(middle)} (-{100 - 100 * min(values) / middle:.0f} +{100 * max(values) / middle - 100:.0f} %)"
+    below, above = (100 * abs(value - middle) / abs(middle) for value in (min(values), max(values)))
+    return f"{_number(middle)} (-{below:.0f} +{above:.0f} %)"
 
 
 def _verdict(row):
