@@ -128,7 +128,11 @@ class Load(Process):
 
     def __init__(self, command, cpu, log):
         super().__init__(command, cpu, log, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._line()
+        try:
+            self._line()
+        except BaseException:
+            self.end()
+            raise
 
     def _line(self):
         line = self.popen.stdout.readline()
