@@ -12,7 +12,7 @@ from report import Row, Table, Wanted
 SIZE = 64
 LEVEL = 1
 PAYLOAD = 65536  # of zlib-echo
-NAMES = {"Sockqd": "sockqd", "Epoll": "bare epoll loop", "Recvfrom": "recvfrom/sendto",
+NAMES = {"Sockqd": "sockqd", "Other": "sockqd, other build", "Epoll": "bare epoll loop", "Recvfrom": "recvfrom/sendto",
          "Recvmmsg": "recvmmsg/sendmmsg", "Sockperf": "sockperf server", "Socat": "socat"}
 
 
@@ -57,7 +57,9 @@ def _skip(row, rows, reason):
     row.skipped, row.samples, row.wanted = str(reason).partition("\n")[0], {}, None
 
 
-def _peer_rows(peers):
+def _server_rows(run, peers, wanted=None):
+    """sockqd's first."""
+    peers = [("Sockqd", wanted), *([("Other", None)] if run.place.against else []), *peers]
     return [Row(NAMES[server], wanted=wanted, server=server) for server, wanted in peers]
 
 
@@ -93,7 +95,7 @@ def _alone(run, name, **options):
 
 def _rates(run, job, title, kind, peers, load, judged, **options):
     """The common shape: payloads a second and CPU a payload; `judged` is the column to compare by."""
-    rows = _peer_rows([("Sockqd", None), *peers])
+    rows = _server_rows(run, peers)
     with ExitStack() as stack:
         running = _start(stack, run, rows, kind)
         for number in range(run.rounds):
@@ -158,7 +160,7 @@ def _zlib_echo(run, compressed, title):
 
 def idle(run):
     few = min(run.flows, 100)  # socat has a process for each
-    rows = _peer_rows([("Sockqd", Wanted(300, at_least=False)), ("Epoll", None), ("Sockperf", None), ("Socat", None)])
+    rows = _server_rows(run, [("Epoll", None), ("Sockperf", None), ("Socat", None)], Wanted(300, at_least=False))
     for number in range(run.rounds):
         run.say(f"idle: round {number + 1} of {run.rounds}")
         for row in _in_turn(rows, number):

@@ -28,6 +28,8 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=7, help="how often each server has its turn (7)")
     parser.add_argument("--seconds", type=float, default=2, help="how long a turn is (2)")
     parser.add_argument("--flows", type=int, default=9000, help="connections of idle and live-change (9000)")
+    parser.add_argument("--against", type=Path, metavar="BUILD",
+                        help="compare with the sockqd of this build folder, too, where servers are compared")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--namespace", action="store_true", help=argparse.SUPPRESS)
     parsed = parser.parse_args()
@@ -83,8 +85,8 @@ def main():
               "namespace to change that in", file=sys.stderr)
     tables = []
     with tempfile.TemporaryDirectory(prefix="sockq-bench-") as folder:
-        run = Run(Place(ROOT / "build-bench", folder), options.rounds, options.seconds, flows_possible(options.flows),
-                  lambda line: print(line, file=sys.stderr))
+        run = Run(Place(ROOT / "build-bench", folder, options.against), options.rounds, options.seconds,
+                  flows_possible(options.flows), lambda line: print(line, file=sys.stderr))
         try:
             for job in options.jobs or JOBS:
                 tables += JOBS[job](run)

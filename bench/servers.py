@@ -43,6 +43,9 @@ class Server:
 
 
 class Sockqd(Server):
+    def sockqd(self):
+        return self.place.program("sockqd", "daemon")
+
     def command(self, target="ack", settings=""):
         self.control = self.place.folder / f"control-{self.port}"
         config = self.place.folder / f"sockqd-{self.port}.conf"
@@ -51,7 +54,7 @@ class Sockqd(Server):
             daemon = {{ workers = 1; stats_interval = "off"; drain_timeout = "0s"; }};
             listeners = {{ bench = {{ target = "{target}"; {buffers} {settings}
                                       listen = [ "{self.kind}:127.0.0.1:{self.port}" ]; }}; }};""")
-        return [self.place.program("sockqd", "daemon"), "--config", config, "--control", self.control]
+        return [self.sockqd(), "--config", config, "--control", self.control]
 
     def ctl(self, *words):
         done = subprocess.run([self.place.program("sockqctl", "ctl"), "--control", self.control, *words],
@@ -59,6 +62,13 @@ class Sockqd(Server):
         if done.returncode != 0:
             raise Failed(f"sockqctl {' '.join(words)}: {done.stdout}{done.stderr}")
         return done.stdout
+
+
+class Other(Sockqd):
+    """Another build."""
+
+    def sockqd(self):
+        return self.place.against / "daemon" / "sockqd"
 
 
 class Epoll(Server):
@@ -98,10 +108,10 @@ class Socat(Server):
 
 
 class Place:
-    """Where the programs are, and a folder for what a run writes."""
+    """Where the programs are, and a folder for what a run writes. `against`: another build folder, or None."""
 
-    def __init__(self, build, folder):
-        self.build, self.folder = Path(build), Path(folder)
+    def __init__(self, build, folder, against):
+        self.build, self.folder, self.against = Path(build), Path(folder), against
 
     def program(self, name, room="bench"):
         return self.build / room / name
