@@ -3,10 +3,11 @@
 
 #include "unit.h"
 
-static const struct coding_info codings[CODING_MAX] = {
+static const struct coding_info codings[CODING_MAX + 1] = {
     [CODING_OFF] = { .name = "off" },
     [CODING_ZLIB] = { .name = "zlib", .level_min = 1, .level_max = 9, .level_default = 6 },
     [CODING_GZIP] = { .name = "gzip", .level_min = 1, .level_max = 9, .level_default = 6 },
+    [CODING_AUTO] = { .name = "auto" },
 };
 
 const struct coding_info *coding_info(enum coding id) {

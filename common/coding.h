@@ -13,6 +13,7 @@ enum coding {
     CODING_ZLIB, /* RFC 1950 */
     CODING_GZIP, /* RFC 1952 */
     CODING_MAX,
+    CODING_AUTO = CODING_MAX, /* decompression only: whichever of them the data begins like, or off */
     CODING_INVALID = -22,
 };
 
@@ -21,7 +22,7 @@ struct coding_info {
     int level_min, level_max, level_default; /* all 0 where a format has no levels */
 };
 
-/* The row of one format; never NULL for a valid id. */
+/* The row of one format, CODING_AUTO included; never NULL for a valid id. */
 const struct coding_info *coding_info(enum coding id);
 
 /* "off", "zlib", "gzip:9". Returns 0 or -EINVAL (unknown name) or -ERANGE (level). */

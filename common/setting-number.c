@@ -182,3 +182,20 @@ int setting_parse_bool(const struct setting *s, const char *text, union setting_
 char *setting_format_bool(const struct setting *s, const union setting_value *v) {
     return strdup(bool_words[0][v->number != 0]);
 }
+
+int setting_parse_word(const struct setting *s, const char *text, union setting_value *ret, char **ret_reason) {
+    const char *near = suggest_near(text, s->words);
+    char quoted[REASON_QUOTE_MAX];
+
+    for (size_t i = 0; s->words[i]; i++)
+        if (streq(text, s->words[i])) {
+            ret->number = (int64_t) i;
+            return 0;
+        }
+    return reason_set(ret_reason, -EINVAL, "%s is not one of %s%s%s%s", reason_quote(text, quoted), s->syntax,
+                      near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+char *setting_format_word(const struct setting *s, const union setting_value *v) {
+    return strdup(s->words[v->number]);
+}

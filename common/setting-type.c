@@ -104,6 +104,11 @@ static int parse_coding(const struct setting *s, const char *text, union setting
     enum coding id;
     int level, r;
 
+    if (s->id == SETTING_DECOMPRESSION && streq(text, coding_info(CODING_AUTO)->name)) {
+        ret->coding.id = CODING_AUTO;
+        ret->coding.level = 0;
+        return 0;
+    }
     r = coding_parse(text, &id, &level);
     if (r < 0)
         return reason_set(ret_reason, r, "%s %s, write %s", reason_quote(text, quoted),
@@ -170,6 +175,7 @@ static const struct setting_type_ops types[SETTING_TYPE_MAX] = {
     [SETTING_TYPE_RATE] = { .parse = setting_parse_number, .format = setting_format_number },
     [SETTING_TYPE_DURATION] = { .parse = setting_parse_number, .format = setting_format_number },
     [SETTING_TYPE_BOOL] = { .parse = setting_parse_bool, .format = setting_format_bool },
+    [SETTING_TYPE_WORD] = { .parse = setting_parse_word, .format = setting_format_word },
     [SETTING_TYPE_KEEPALIVE] = { .parse = parse_keepalive, .format = format_keepalive, .equal = equal_keepalive },
     [SETTING_TYPE_NAME] = { .parse = parse_name, .format = format_name, .equal = equal_name },
     [SETTING_TYPE_CODING] = { .parse = parse_coding, .format = format_coding, .equal = equal_coding },

@@ -27,3 +27,5 @@ int setting_parse_tos(const struct setting *s, const char *text, union setting_v
 char *setting_format_tos(const struct setting *s, const union setting_value *v);
 int setting_parse_bool(const struct setting *s, const char *text, union setting_value *ret, char **ret_reason);
 char *setting_format_bool(const struct setting *s, const union setting_value *v);
+int setting_parse_word(const struct setting *s, const char *text, union setting_value *ret, char **ret_reason);
+char *setting_format_word(const struct setting *s, const union setting_value *v);

@@ -33,7 +33,12 @@ enum setting_id {
     SETTING_NOTSENT_LOWAT,
     SETTING_BUSY_POLL,
     SETTING_COMPRESSION,
+    SETTING_COMPRESSION_UNIT,
     SETTING_DECOMPRESSION,
+    SETTING_DECOMPRESSION_MAX_RATIO,
+    SETTING_DECOMPRESSION_MAX_OUTPUT,
+    SETTING_PAYLOAD_LIMIT,
+    SETTING_FRAME_TIMEOUT,
     SETTING_MAX_CONNECTIONS,
     SETTING_MAX_CONNECTIONS_PER_SOURCE,
     SETTING_ALLOW,
@@ -51,6 +56,7 @@ enum setting_type {
     SETTING_TYPE_RATE,      /* number: bytes per second */
     SETTING_TYPE_DURATION,  /* number: microseconds */
     SETTING_TYPE_BOOL,      /* number: 0 or 1 */
+    SETTING_TYPE_WORD,      /* number: which of `words` */
     SETTING_TYPE_KEEPALIVE, /* keepalive; idle_sec 0 is off */
     SETTING_TYPE_NAME,      /* name: [a-z0-9_-], for congestion */
     SETTING_TYPE_CODING,    /* coding; the level is 0 where it means nothing */
@@ -75,6 +81,12 @@ enum setting_live {
     SETTING_NEW_FLOWS, /* holds for new flows */
 };
 
+/* The words of compression_unit. */
+enum compression_unit {
+    COMPRESSION_UNIT_STREAM,
+    COMPRESSION_UNIT_PAYLOAD,
+};
+
 union setting_value {
     int64_t number;
     struct {
@@ -93,11 +105,12 @@ struct setting {
     const char *name;
     const char *help; /* one line, no full stop */
     enum setting_type type;
-    int64_t min, max;      /* range of number, in the base unit; the zero word lies outside it */
-    int64_t step;          /* number is a multiple of it, in the base unit; 0: any */
-    const char *syntax;    /* for help and man page: "0-7", "SIZE", "zlib[:1-9]" */
-    const char *zero_word; /* how the value 0 is spelt ("auto", "off", "unlimited"), or NULL */
-    const char *dflt;      /* canonical text or "inherit" */
+    int64_t min, max;         /* range of number, in the base unit; the zero word lies outside it */
+    int64_t step;             /* number is a multiple of it, in the base unit; 0: any */
+    const char *const *words; /* of SETTING_TYPE_WORD, NULL-terminated */
+    const char *syntax;       /* for help and man page: "0-7", "SIZE", "zlib[:1-9]" */
+    const char *zero_word;    /* how the value 0 is spelt ("auto", "off", "unlimited"), or NULL */
+    const char *dflt;         /* canonical text or "inherit" */
     unsigned carriers;
     enum setting_live live;
     bool may_inherit;            /* accepts "inherit": has a kernel or socket-unit value underneath */

@@ -138,7 +138,7 @@ static int add_item(struct submission *s, const struct config_listener *conf, st
     s->transaction.n_items++;
     if (is_narrow(&s->request))
         return 0;
-    item->view = listener_view_new(l, item->to, l->view->target);
+    item->view = listener_view_new(l, item->to, l->view->target, l->view->framing);
     return item->view ? 0 : -ENOMEM;
 }
 

@@ -15,9 +15,10 @@ static void count_endpoint(enum setting_id id, const struct qos_result *result, 
 
 /* Settings of the daemon itself: does a listening or datagram endpoint make use of them? */
 static bool daemon_setting_concerns(enum setting_id id, int type) {
-    static const uint64_t stream_only = SETTING_BIT(SETTING_IO_BUFFER) | SETTING_BIT(SETTING_IDLE_TIMEOUT) |
-                                        SETTING_BIT(SETTING_MAX_CONNECTIONS) |
-                                        SETTING_BIT(SETTING_MAX_CONNECTIONS_PER_SOURCE);
+    static const uint64_t stream_only =
+            SETTING_BIT(SETTING_IO_BUFFER) | SETTING_BIT(SETTING_IDLE_TIMEOUT) | SETTING_BIT(SETTING_MAX_CONNECTIONS) |
+            SETTING_BIT(SETTING_MAX_CONNECTIONS_PER_SOURCE) | SETTING_BIT(SETTING_COMPRESSION_UNIT) |
+            SETTING_BIT(SETTING_PAYLOAD_LIMIT) | SETTING_BIT(SETTING_FRAME_TIMEOUT);
 
     return type == SOCK_STREAM || !(stream_only & SETTING_BIT(id));
 }
@@ -31,9 +32,10 @@ static uint64_t daemon_keys(uint64_t keys) {
     return found;
 }
 
-static void apply_endpoint(struct transaction *t, const struct transaction_item *item, const struct endpoint *e) {
+static void apply_endpoint(struct transaction *t, const struct transaction_item *item, struct endpoint *e) {
     uint64_t own = daemon_keys(item->keys);
 
+    endpoint_touch(e, item->keys & ~own);
     (void) qos_apply(&e->socket, &item->to->settings, item->keys & ~own, &e->baseline, count_endpoint, t);
     for (enum setting_id id = 0; id < SETTING_MAX; id++) {
         struct qos_result result = { .outcome = QOS_NOT_APPLICABLE };
@@ -52,31 +54,31 @@ static bool concerned(const struct endpoint *e) {
 
 /* Calls `fn` for listening sockets first, then for datagram sockets. */
 static void each_endpoint(struct transaction *t,
-                          void (*fn)(struct transaction *, const struct transaction_item *, const struct endpoint *)) {
+                          void (*fn)(struct transaction *, const struct transaction_item *, struct endpoint *)) {
     static const int types[] = { SOCK_STREAM, SOCK_DGRAM };
 
     for (unsigned k = 0; k < ARRAY_SIZE(types); k++)
         for (size_t i = 0; i < t->n_items; i++)
             for (size_t j = 0; j < t->items[i].listener->n_endpoints; j++) {
-                const struct endpoint *e = t->items[i].listener->endpoints[j];
+                struct endpoint *e = t->items[i].listener->endpoints[j];
 
                 if (e->socket.type == types[k] && concerned(e))
                     fn(t, &t->items[i], e);
             }
 }
 
-static void try_endpoint(struct transaction *t, const struct transaction_item *item, const struct endpoint *e) {
+static void try_endpoint(struct transaction *t, const struct transaction_item *item, struct endpoint *e) {
     if (item->view || e->socket.type == SOCK_STREAM)
         (void) !qos_try(&e->socket, &item->to->settings, item->keys & ~daemon_keys(item->keys), &e->baseline,
                         count_endpoint, t);
 }
 
-static void change_endpoint(struct transaction *t, const struct transaction_item *item, const struct endpoint *e) {
+static void change_endpoint(struct transaction *t, const struct transaction_item *item, struct endpoint *e) {
     if (item->view)
         apply_endpoint(t, item, e);
 }
 
-static void restore_endpoint(struct transaction *t, const struct transaction_item *item, const struct endpoint *e) {
+static void restore_endpoint(struct transaction *t, const struct transaction_item *item, struct endpoint *e) {
     if (item->view && qos_apply(&e->socket, &item->from->settings, item->keys & ~daemon_keys(item->keys), &e->baseline,
                                 NULL, NULL) < 0)
         t->undo_failed++;

@@ -2,7 +2,6 @@
 #include "codec.h"
 
 #include <assert.h>
-#include <stdbool.h>
 
 #include "formats.h"
 
@@ -125,6 +124,15 @@ int coder_set_level(struct coder *c, struct coder_io *io, int level) {
     if (r == CODER_DONE)
         c->level = level;
     return r;
+}
+
+int coder_park(struct coder *c) {
+    assert(c->encodes);
+    return c->ops->park(c->state);
+}
+
+bool coder_parked(const struct coder *c) {
+    return c->encodes && c->ops->parked(c->state);
 }
 
 enum coding coder_id(const struct coder *c) {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <assert.h>
 #include <limits.h>
 #include <stdbool.h>
 
@@ -6,15 +7,30 @@
 #include <zlib.h>
 
 #include "formats.h"
+#include "wrap.h"
 
 #define WINDOW_BITS 15
-#define GZIP_BITS 16 /* added to the window bits: the gzip format instead of zlib's */
+#define GZIP_BITS 16 /* added to the window bits of a decoder: the gzip format instead of zlib's */
 #define MEM_LEVEL 8  /* zlib_bound() holds for this one and above */
 
+/* The last block of a stream when nothing is left to say: fixed codes, end of block (RFC 1951, 3.2.6). */
+static const uint8_t last_block[] = { 0x03, 0x00 };
+
+/* The header, or all that follows the last flush marker. */
+#define QUEUE_SIZE WRAP_HEADER_MAX
+static_assert(sizeof(last_block) + WRAP_TRAILER_MAX <= QUEUE_SIZE, "the trailer fits into the queue");
+
+/* Our own header, checksum and trailer around raw deflate: so its context can be given back between two flushes. */
 struct encoder {
-    z_stream z;
+    const struct wrap *wrap;
+    z_stream *z; /* NULL before the first input and while parked */
+    uint32_t checksum, size;
+    uint8_t queue[QUEUE_SIZE]; /* of what goes around, not yet written */
+    uint8_t queue_at, queue_end;
+    int8_t level;
+    bool begun; /* the header is queued or written */
     bool dirty; /* input was taken that no flush marker follows yet */
-    bool finished;
+    bool ended; /* the last block is written, the trailer queued */
 };
 
 struct decoder {
@@ -62,34 +78,53 @@ static size_t settle(const z_stream *z, struct coder_io *io) {
     return taken;
 }
 
-static int encoder_make(int window_bits, int level, void **ret_state) {
-    struct encoder *e = calloc(1, sizeof(*e));
+static z_stream *deflate_free(z_stream *z) {
+    if (z)
+        (void) deflateEnd(z);
+    free(z);
+    return NULL;
+}
+
+static int deflate_new(int level, z_stream **ret) {
+    z_stream *z = calloc(1, sizeof(*z));
     int r;
+
+    if (!z)
+        return -ENOMEM;
+    r = errno_of(deflateInit2(z, level, Z_DEFLATED, -WINDOW_BITS, MEM_LEVEL, Z_DEFAULT_STRATEGY));
+    if (r < 0) {
+        free(z);
+        return r;
+    }
+    *ret = z;
+    return 0;
+}
+
+static int encoder_make(const struct wrap *wrap, int level, void **ret_state) {
+    struct encoder *e = calloc(1, sizeof(*e));
 
     if (!e)
         return -ENOMEM;
-    r = errno_of(deflateInit2(&e->z, level, Z_DEFLATED, window_bits, MEM_LEVEL, Z_DEFAULT_STRATEGY));
-    if (r < 0) {
-        free(e);
-        return r;
-    }
+    e->wrap = wrap;
+    e->checksum = wrap->checksum_of_nothing;
+    e->level = (int8_t) level;
     *ret_state = e;
     return 0;
 }
 
 static int zlib_encoder_new(int level, void **ret_state) {
-    return encoder_make(WINDOW_BITS, level, ret_state);
+    return encoder_make(&wrap_zlib, level, ret_state);
 }
 
 static int gzip_encoder_new(int level, void **ret_state) {
-    return encoder_make(WINDOW_BITS + GZIP_BITS, level, ret_state);
+    return encoder_make(&wrap_gzip, level, ret_state);
 }
 
 static void *zlib_encoder_free(void *state) {
     struct encoder *e = state;
 
     if (e)
-        (void) deflateEnd(&e->z);
+        (void) deflate_free(e->z);
     free(e);
     return NULL;
 }
@@ -126,15 +161,46 @@ static void *zlib_decoder_free(void *state) {
     return NULL;
 }
 
+static int write_queued(struct encoder *e, struct coder_io *io) {
+    size_t n = MIN((size_t) (e->queue_end - e->queue_at), io->out_size);
+
+    if (n > 0) {
+        memcpy(io->out, e->queue + e->queue_at, n);
+        io->out += n;
+        io->out_size -= n;
+        e->queue_at += (uint8_t) n;
+    }
+    if (e->queue_at < e->queue_end)
+        return CODER_OUTPUT;
+    e->queue_at = e->queue_end = 0;
+    return CODER_DONE;
+}
+
+static void queue_header(struct encoder *e) {
+    if (!e->begun)
+        e->queue_end = (uint8_t) e->wrap->header(e->queue, e->level);
+    e->begun = true;
+}
+
+static void queue_trailer(struct encoder *e) {
+    e->queue_end += (uint8_t) e->wrap->trailer(e->queue + e->queue_end, e->checksum, e->size);
+}
+
 static int deflate_once(struct encoder *e, struct coder_io *io, int flush) {
     bool last = io->in_size <= UINT_MAX;
+    const uint8_t *in = io->in;
+    size_t taken;
     int z;
 
-    lend(&e->z, io);
-    z = deflate(&e->z, last ? flush : Z_NO_FLUSH);
-    if (settle(&e->z, io) > 0)
+    lend(e->z, io);
+    z = deflate(e->z, last ? flush : Z_NO_FLUSH);
+    taken = settle(e->z, io);
+    if (taken > 0) {
+        e->checksum = (uint32_t) e->wrap->checksum(e->checksum, in, taken);
+        e->size += (uint32_t) taken;
         e->dirty = true;
-    e->finished = z == Z_STREAM_END;
+    }
+    e->ended = z == Z_STREAM_END;
     return errno_of(z);
 }
 
@@ -145,17 +211,25 @@ static int deflate_all(struct encoder *e, struct coder_io *io, int flush) {
     do {
         if (io->out_size == 0)
             return CODER_OUTPUT;
+        r = e->z ? 0 : deflate_new(e->level, &e->z);
+        if (r < 0)
+            return r;
         r = deflate_once(e, io, flush);
         if (r < 0)
             return r;
-    } while (io->in_size > 0 || (flush == Z_FINISH && !e->finished));
+    } while (io->in_size > 0 || (flush == Z_FINISH && !e->ended));
     return CODER_DONE;
 }
 
 static bool has_pending(struct encoder *e) {
     unsigned pending = 0;
 
-    return deflatePending(&e->z, &pending, Z_NULL) == Z_OK && pending > 0;
+    return e->z && deflatePending(e->z, &pending, Z_NULL) == Z_OK && pending > 0;
+}
+
+/* All that was taken is written, up to the byte: another deflate may go on from here. */
+static bool is_clean(struct encoder *e) {
+    return !e->dirty && e->queue_at == e->queue_end && !has_pending(e);
 }
 
 /* Z_SYNC_FLUSH with little room is a trap: after an output that is just full zlib cannot be asked whether the marker
@@ -182,18 +256,42 @@ static int encode_flush(struct encoder *e, struct coder_io *io) {
     return has_pending(e) ? CODER_OUTPUT : CODER_DONE;
 }
 
+/* Without anything new to say this needs no context: thousands of parked streams may end at once. */
+static int encode_finish(struct encoder *e, struct coder_io *io) {
+    int r;
+
+    if (io->in_size == 0 && is_clean(e)) {
+        memcpy(e->queue, last_block, sizeof(last_block));
+        e->queue_end = sizeof(last_block);
+        e->ended = true;
+    } else {
+        e->dirty = true; /* even without input, from here on the last block is deflate's */
+        r = deflate_all(e, io, Z_FINISH);
+        if (r != CODER_DONE)
+            return r;
+    }
+    queue_trailer(e);
+    return write_queued(e, io);
+}
+
 static int zlib_encode(void *state, struct coder_io *io, enum coder_flush flush) {
     struct encoder *e = state;
+    int r;
 
-    if (e->finished)
-        return io->in_size > 0 ? -EINVAL : CODER_DONE;
+    if (e->ended && io->in_size > 0)
+        return -EINVAL;
+    if (io->in_size > 0 || flush == CODER_FINISH)
+        queue_header(e);
+    r = write_queued(e, io);
+    if (r != CODER_DONE || e->ended)
+        return r;
     switch (flush) {
     case CODER_MORE:
         return io->in_size > 0 ? deflate_all(e, io, Z_NO_FLUSH) : CODER_DONE;
     case CODER_FLUSH:
         return encode_flush(e, io);
     case CODER_FINISH:
-        return deflate_all(e, io, Z_FINISH);
+        return encode_finish(e, io);
     }
     return -EINVAL;
 }
@@ -201,27 +299,50 @@ static int zlib_encode(void *state, struct coder_io *io, enum coder_flush flush)
 static int zlib_set_level(void *state, struct coder_io *io, int level) {
     struct encoder *e = state;
     struct coder_io only_out = { .out = io->out, .out_size = io->out_size };
-    int z;
+    int z = Z_OK;
 
-    if (e->dirty || e->finished || has_pending(e))
+    if (e->ended || !is_clean(e))
         return -EINVAL;
-    lend(&e->z, &only_out);
-    z = deflateParams(&e->z, level, Z_DEFAULT_STRATEGY);
-    (void) settle(&e->z, &only_out);
-    io->out = only_out.out;
-    io->out_size = only_out.out_size;
+    if (e->z) {
+        lend(e->z, &only_out);
+        z = deflateParams(e->z, level, Z_DEFAULT_STRATEGY);
+        (void) settle(e->z, &only_out);
+        io->out = only_out.out;
+        io->out_size = only_out.out_size;
+    }
     if (z == Z_BUF_ERROR)
         return CODER_OUTPUT;
-    return z == Z_OK ? CODER_DONE : errno_of(z);
+    if (z != Z_OK)
+        return errno_of(z);
+    e->level = (int8_t) level;
+    return CODER_DONE;
+}
+
+static int zlib_park(void *state) {
+    struct encoder *e = state;
+
+    if (e->ended || !is_clean(e))
+        return -EINVAL;
+    e->z = deflate_free(e->z);
+    return 0;
+}
+
+static bool zlib_parked(const void *state) {
+    const struct encoder *e = state;
+
+    return !e->z;
 }
 
 static int zlib_encoder_reset(void *state, int level) {
     struct encoder *e = state;
     struct coder_io none = { 0 };
 
-    if (deflateReset(&e->z) != Z_OK)
+    if (e->z && deflateReset(e->z) != Z_OK)
         return -EINVAL;
-    e->dirty = e->finished = false;
+    e->checksum = e->wrap->checksum_of_nothing;
+    e->size = 0;
+    e->queue_at = e->queue_end = 0;
+    e->begun = e->dirty = e->ended = false;
     return zlib_set_level(e, &none, level) == CODER_DONE ? 0 : -EINVAL;
 }
 
@@ -261,9 +382,13 @@ static size_t zlib_bound(size_t in_size) {
 }
 
 #define COMMON_ROW                                                                                                     \
-    .encode = zlib_encode, .decode = zlib_decode, .set_level = zlib_set_level, .encoder_reset = zlib_encoder_reset,    \
-    .decoder_reset = zlib_decoder_reset, .encoder_free = zlib_encoder_free, .decoder_free = zlib_decoder_free,         \
-    .bound = zlib_bound
+    .encode = zlib_encode, .decode = zlib_decode, .set_level = zlib_set_level, .park = zlib_park,                      \
+    .parked = zlib_parked, .encoder_reset = zlib_encoder_reset, .decoder_reset = zlib_decoder_reset,                   \
+    .encoder_free = zlib_encoder_free, .decoder_free = zlib_decoder_free, .bound = zlib_bound
 
-const struct codec_ops codec_zlib = { .encoder_new = zlib_encoder_new, .decoder_new = zlib_decoder_new, COMMON_ROW };
-const struct codec_ops codec_gzip = { .encoder_new = gzip_encoder_new, .decoder_new = gzip_decoder_new, COMMON_ROW };
+const struct codec_ops codec_zlib = {
+    .header = wrap_find_zlib, .encoder_new = zlib_encoder_new, .decoder_new = zlib_decoder_new, COMMON_ROW
+};
+const struct codec_ops codec_gzip = {
+    .header = wrap_find_gzip, .encoder_new = gzip_encoder_new, .decoder_new = gzip_decoder_new, COMMON_ROW
+};

@@ -39,6 +39,16 @@ static int take_target(struct load *l, const struct node *n, void *into) {
     return r < 0 ? r : 0;
 }
 
+static int take_framing(struct load *l, const struct node *n, void *into) {
+    struct config_listener *listener = into;
+    size_t i;
+
+    int r = check_word(l, n, "framing", frame_names(), &i);
+    if (r > 0)
+        listener->framing = (enum framing) i;
+    return r < 0 ? r : 0;
+}
+
 static int take_reply(struct load *l, const struct node *n, void *into) {
     struct config_listener *listener = into;
 
@@ -52,6 +62,11 @@ static int take_reply(struct load *l, const struct node *n, void *into) {
     }
     if (strlen(n->text) > CONFIG_REPLY_MAX) {
         node_fault(l, n, "the reply is longer than %d bytes", CONFIG_REPLY_MAX);
+        return 0;
+    }
+    struct frame_wrap wrap;
+    if (frame_wrap(frame_ops(listener->framing), n->text, strlen(n->text), &wrap) < 0) {
+        node_fault(l, n, "framing '%s' cannot carry this reply: %s", frame_names()[listener->framing], wrap.reason);
         return 0;
     }
     listener->reply = strdup(n->text);
@@ -129,6 +144,7 @@ static const struct check_key keys[] = {
     { "target", NULL, take_target },
     { "profile", NULL, take_profile },
     { "listen", NULL, take_listen },
+    { "framing", NULL, take_framing }, /* before the reply, which it must carry */
     { "reply", "ack", take_reply },
     { "journal_rate", "journal", take_journal_rate },
     { "journal_size", "journal", take_journal_size },

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "address.h"
+#include "frame.h"
 #include "setting.h"
 
 #define CONFIG_FILE_DEFAULT "/etc/sockq/sockqd.conf"
@@ -52,6 +53,7 @@ struct config_listener {
     char *name;
     const struct config_profile *profile; /* NULL: none */
     const char *target;                   /* one of config_schema.targets; static */
+    enum framing framing;                 /* of TCP; default chunk */
     char *reply; /* for `ack`; "Received" unless set, never empty, no NUL byte inside. NULL for other targets */
     int64_t journal_rate; /* for `journal`: entries a second, 1-CONFIG_JOURNAL_RATE_MAX */
     int64_t journal_size; /* for `journal`: bytes of a payload kept, 1-CONFIG_JOURNAL_SIZE_MAX */

@@ -35,9 +35,11 @@
     X(FLOW_REFUSED, LOG_INFO, "317a2c247f8749ab9cb6bc4e12703d96", 1)                                                   \
     X(FLOWS_CLOSED, LOG_NOTICE, "8e155589f90340d1aefc8c5dfe3b7ce0", 0)                                                 \
     X(DECODE_FAILED, LOG_WARNING, "03082c3e6e544f1bb5430ea03f0e4fba", 1)                                               \
+    X(FRAME_FAILED, LOG_WARNING, "a48b9c8ab1794fef963afc9b1560be19", 1)                                                \
     X(ACCEPT_FAILED, LOG_ERR, "9cd2ff757229439d9b252df5d2d629e4", 1)                                                   \
     X(LISTENER_FULL, LOG_WARNING, "c10b4e9a3b674837a35301a5cd37b329", 1)                                               \
     X(DATAGRAM_FAILED, LOG_WARNING, "341c74659f5f41db9dd646ed983cb00f", 1)                                             \
+    X(SEGMENTATION_OFF, LOG_NOTICE, "d664e3b25a35444c942e2df2d954ddca", 0)                                             \
     X(PAYLOAD, LOG_INFO, "d9b126eb1f6542b2b8b7bd5dce3f6b06", 0)                                                        \
     X(PAYLOADS_SUPPRESSED, LOG_WARNING, "f4459b514a374be6ae668a50f10c1ff1", 0)                                         \
     X(EVENTS_SUPPRESSED, LOG_WARNING, "28c829d1929c4a58a1e936e9d0601772", 0)                                           \

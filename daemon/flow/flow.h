@@ -11,6 +11,7 @@
 #include "address.h"
 #include "codec.h"
 #include "effective.h"
+#include "frame.h"
 #include "loop.h"
 #include "pool.h"
 #include "qos.h"
@@ -47,6 +48,7 @@ struct leg {
     struct loop_source source;
     struct effective *set;                       /* in force on this leg; may differ from its listener's */
     struct buf *in;                              /* received, not yet decoded */
+    struct buf *plain;                           /* decoded, not yet a whole frame or not yet handed over */
     struct buf *out;                             /* to be sent */
     uint64_t rx_bytes, tx_bytes;                 /* on the wire */
     uint64_t rx_payload_bytes, tx_payload_bytes; /* decompressed */
@@ -62,15 +64,24 @@ struct flow {
     struct worker *worker; /* owner */
     bool v4_mapped;
     bool peer_done;      /* the peer has sent all it will */
+    bool blocked;        /* the socket did not take all of the output */
     bool decode_pending; /* the decoder has more to say than the output took */
+    bool plain_pending;  /* there are whole frames that the output had no room for */
+    bool detect_late;    /* the time to decide on decompression = auto is over */
+    bool encode_dirty;   /* the encoder holds replies back that must go out before the turn ends */
+    bool unit_payload;   /* compression_unit, fixed when the flow begins: each reply is a compressed whole */
     bool ready;          /* on the worker's ready list */
     uint8_t received_tos;
-    uint8_t received_label;           /* enum qos_mark_label */
-    enum coding encode_id, decode_id; /* formats fixed for the flow; encode_id may change until the first byte */
-    struct listener_view *view;       /* one reference */
-    struct endpoint *endpoint;        /* one reference: where it came in */
+    uint8_t received_label; /* enum qos_mark_label */
+    enum coding encode_id,
+            decode_id;          /* encode_id may change until the first byte; decode_id is CODING_AUTO until decided */
+    struct listener_view *view; /* one reference */
+    struct endpoint *endpoint;  /* one reference: where it came in */
     struct address peer;
     uint64_t opened_usec, active_usec, payloads;
+    uint64_t detect_usec; /* since when bytes wait for decompression = auto to decide; 0: none */
+    uint64_t frame_usec;  /* since when a frame is incomplete; 0: none is */
+    struct frame_state frame;
     struct timer timer;
     struct leg client;
     struct leg_coding coding;

@@ -15,8 +15,8 @@
  * stay valid until the turn ends (slots of the flow table always do). */
 struct loop_source {
     int fd;
-    uint32_t events; /* EPOLL* asked for */
-    bool watched;
+    uint32_t events : 31; /* EPOLL* asked for, all but EPOLLET; a flow has one, so every byte counts */
+    bool watched : 1;
     void (*on_event)(struct loop_source *source, uint32_t events);
 };
 

@@ -10,7 +10,7 @@
 
 #include "macro.h"
 
-#define POOL_CLASSES 12                                /* 4K, 8K ... 8M */
+#define POOL_CLASSES 16                                /* 4K, 8K ... 128M */
 #define POOL_KEPT_BYTES_MAX ((size_t) 4 * 1024 * 1024) /* free buffers kept */
 
 /* Bytes [start, end) of `data` are pending. */

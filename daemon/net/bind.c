@@ -71,10 +71,11 @@ static void on_each(enum setting_id id, const struct qos_result *result, void *u
 
 int endpoint_prepare(struct endpoint *e, const char *listener, const struct settings *set, char **ret_reason) {
     struct preparing p = { .endpoint = e, .listener = listener };
+    uint64_t keys = set->set_mask & ~set->inherit_mask; /* inherited ones keep what the socket came with */
     char what[128];
 
-    /* Inherited keys keep what the socket came with. */
-    (void) qos_apply(&e->socket, set, set->set_mask & ~set->inherit_mask, &e->baseline, on_each, &p);
+    endpoint_touch(e, keys);
+    (void) qos_apply(&e->socket, set, keys, &e->baseline, on_each, &p);
     if (p.error == 0)
         return 0;
     snprintf(what, sizeof(what), "%s cannot be applied to %s", setting_by_id(p.id)->name, e->text);

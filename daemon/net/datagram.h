@@ -3,16 +3,20 @@
  * UDP: a batch received, each datagram answered from the address it was sent to, with the mark that the settings ask for. Runs on
  * the worker that reads the endpoint. Replies that the socket does not take wait, and reading stops meanwhile: back
  * pressure instead of loss.
+ *
+ * Datagrams that the kernel has joined (UDP_GRO) are taken apart (datagram_receive.h); replies to one peer that are of one size
+ * and mark leave in one UDP_SEGMENT send (datagram_group.h, datagram_send.c), without waiting for more of them. udp(7).
  */
 #pragma once
 
 #include "worker.h"
 
-#define DATAGRAM_BATCH 32
-#define DATAGRAM_SIZE_MAX 65535
-
+/* Before an endpoint is watched: what the kernel joins is told apart from now on. */
+void datagram_start(struct endpoint_source *s);
 /* One turn of a datagram endpoint: sends what waits, then receives and answers one batch. */
 void datagram_turn(struct endpoint_source *s, uint32_t events);
-/* Drops replies that wait, counted: the endpoint goes. */
-void datagram_drop_queue(struct endpoint_source *s);
+/* The endpoint goes (s->removed is set): answers what was received, without waiting for the socket; what it does not take is
+ * dropped and counted. */
+void datagram_stop(struct endpoint_source *s);
+
 struct datagram_batch *datagram_batch_free(struct datagram_batch *b); /* accepts NULL, returns NULL */

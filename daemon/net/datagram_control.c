@@ -2,7 +2,9 @@
 #include "datagram_control.h"
 
 #include <netinet/ip.h>
-#include <string.h>
+#include <netinet/udp.h>
+
+#include "macro.h"
 
 static void read_one(const struct cmsghdr *c, struct datagram_meta *m) {
     int value;
@@ -24,6 +26,9 @@ static void read_one(const struct cmsghdr *c, struct datagram_meta *m) {
     } else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
         memcpy(&m->drops, CMSG_DATA(c), sizeof(m->drops));
         m->has_drops = true;
+    } else if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
+        memcpy(&value, CMSG_DATA(c), sizeof(value));
+        m->segment_size = (uint32_t) MAX(value, 0);
     }
 }
 
@@ -37,6 +42,7 @@ static void put(struct msghdr *msg, union datagram_control *control, int level, 
                 size_t size) {
     struct cmsghdr *c = (struct cmsghdr *) (control->bytes + msg->msg_controllen);
 
+    memset(c, 0, CMSG_SPACE(size));
     c->cmsg_level = level;
     c->cmsg_type = type;
     c->cmsg_len = CMSG_LEN(size);
@@ -66,7 +72,6 @@ void datagram_control_write(struct msghdr *msg, union datagram_control *control,
     const struct sockaddr_in6 *to6 = msg->msg_name;
     int tos = meta->tos & 0xfc;
 
-    memset(control, 0, sizeof(*control));
     msg->msg_control = NULL;
     msg->msg_controllen = 0;
     put_source(msg, control, meta);
@@ -76,4 +81,8 @@ void datagram_control_write(struct msghdr *msg, union datagram_control *control,
         put(msg, control, SOL_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
     else
         put(msg, control, SOL_IP, IP_TOS, &tos, sizeof(tos));
+}
+
+void datagram_control_add_segment(struct msghdr *msg, union datagram_control *control, uint16_t size) {
+    put(msg, control, SOL_UDP, UDP_SEGMENT, &size, sizeof(size));
 }

@@ -63,12 +63,13 @@ void listener_stats(const struct listener *l, struct stats_snapshot *ret) {
         stats_merge(ret, &l->stats[i]);
 }
 
-struct listener_view *listener_view_new(struct listener *l, struct effective *set, struct target *target) {
+struct listener_view *listener_view_new(struct listener *l, struct effective *set, struct target *target,
+                                        const struct frame_ops *framing) {
     struct listener_view *v = calloc(1, sizeof(*v));
 
     if (!v)
         return NULL;
-    *v = (struct listener_view){ 1, listener_ref(l), effective_ref(set), target_ref(target) };
+    *v = (struct listener_view){ 1, listener_ref(l), effective_ref(set), target_ref(target), framing };
     return v;
 }
 
@@ -104,4 +105,8 @@ struct endpoint *endpoint_unref(struct endpoint *e) {
 
 void endpoint_close(struct endpoint *e) {
     e->socket.fd = close_fd(e->socket.fd);
+}
+
+void endpoint_touch(struct endpoint *e, uint64_t keys) {
+    atomic_fetch_or(&e->touched, keys);
 }

@@ -30,6 +30,8 @@ struct endpoint {
     bool passed;           /* by systemd: never closed while the daemon runs */
     uint64_t cookie;       /* SO_COOKIE */
     struct qos_baseline baseline;
+    _Atomic uint64_t
+            touched; /* keys that were ever changed here: connections may have got another value in their handshake */
     unsigned worker; /* which one reads it, for datagrams */
     bool fresh;      /* made or claimed by a reload that is not committed yet */
     bool dropped;    /* leaves with the commit of a reload */
@@ -59,6 +61,7 @@ struct listener_view {
     struct listener *listener; /* one reference */
     struct effective *set;
     struct target *target;
+    const struct frame_ops *framing; /* of TCP */
 };
 
 int listener_new(const char *name, unsigned n_workers, struct listener **ret) _must_check_;
@@ -68,7 +71,8 @@ unsigned listener_flows(const struct listener *l);
 void listener_stats(const struct listener *l, struct stats_snapshot *ret);
 
 /* Takes references of its own; NULL when out of memory. */
-struct listener_view *listener_view_new(struct listener *l, struct effective *set, struct target *target) _must_check_;
+struct listener_view *listener_view_new(struct listener *l, struct effective *set, struct target *target,
+                                        const struct frame_ops *framing) _must_check_;
 struct listener_view *listener_view_ref(struct listener_view *v);
 struct listener_view *listener_view_unref(struct listener_view *v); /* accepts NULL, returns NULL */
 
@@ -76,3 +80,5 @@ struct endpoint *endpoint_ref(struct endpoint *e);
 struct endpoint *endpoint_unref(struct endpoint *e); /* the last one closes; accepts NULL, returns NULL */
 /* Closes the socket now, whoever still holds a reference: workers must have let go of it. */
 void endpoint_close(struct endpoint *e);
+/* Notes that `keys` are about to be changed. */
+void endpoint_touch(struct endpoint *e, uint64_t keys);

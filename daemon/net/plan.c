@@ -146,7 +146,7 @@ static int plan_listener(struct making *m, const struct config_listener *conf, p
     if (r < 0)
         return r;
     set = settings(conf, userdata);
-    pl->view = set ? listener_view_new(pl->listener, set, target) : NULL;
+    pl->view = set ? listener_view_new(pl->listener, set, target, frame_ops(conf->framing)) : NULL;
     effective_unref(set);
     target_unref(target);
     return pl->view ? find_sockets(m, pl) : -ENOMEM;

@@ -6,6 +6,6 @@
 
 #include "net.h"
 
-/* To be called about once a second. Flows that are left after `timeout_usec` are finished in order; those that do not end
- * even then, because their peer takes nothing, are closed. */
+/* To be called about once a second. Flows that are left after `timeout_usec` are finished in order; those that do not
+ * end even then, because their peer takes nothing, are closed. */
 void removed_tend(struct net *n, uint64_t now_usec, uint64_t timeout_usec);

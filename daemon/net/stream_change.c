@@ -7,6 +7,7 @@
 #define FORMAT_FIXED "the stream has begun in another format; new flows use this one"
 #define BEGUN_PLAIN "the stream has begun uncompressed; new flows are compressed"
 #define DECODE_FIXED "the format of a stream's input is fixed when it begins"
+#define UNIT_FIXED "what is one compressed whole is fixed when a stream begins; new flows use this"
 #define ADMISSION_ONLY "counts when a connection is accepted; established flows stay"
 
 static void change_level(struct worker *w, struct flow *f, int level, struct qos_result *ret) {
@@ -25,6 +26,10 @@ static void change_level(struct worker *w, struct flow *f, int level, struct qos
 static void apply_compression(struct worker *w, struct flow *f, const union setting_value *v, struct qos_result *ret) {
     enum coding id = v->coding.id;
 
+    if (f->unit_payload) {
+        f->encode_id = id; /* each reply stands alone */
+        return;
+    }
     if (f->coding.encoder && id == CODING_OFF) {
         ret->reason = STORED;
         change_level(w, f, 0, ret);
@@ -41,8 +46,13 @@ static void apply_compression(struct worker *w, struct flow *f, const union sett
 
 static void apply_decompression(struct worker *w, struct flow *f, const union setting_value *v,
                                 struct qos_result *ret) {
-    if (v->coding.id != f->decode_id)
+    if (v->coding.id != f->client.set->settings.v[SETTING_DECOMPRESSION].coding.id)
         *ret = (struct qos_result){ .outcome = QOS_DEFERRED, .reason = DECODE_FIXED };
+}
+
+static void apply_unit(struct worker *w, struct flow *f, const union setting_value *v, struct qos_result *ret) {
+    if ((v->number == COMPRESSION_UNIT_PAYLOAD) != f->unit_payload)
+        *ret = (struct qos_result){ .outcome = QOS_DEFERRED, .reason = UNIT_FIXED };
 }
 
 static void apply_admission(struct worker *w, struct flow *f, const union setting_value *v, struct qos_result *ret) {
@@ -52,9 +62,13 @@ static void apply_admission(struct worker *w, struct flow *f, const union settin
 /* Settings without a row here need nothing done: the flow reads them when it needs them. */
 static void (*const handlers[SETTING_MAX])(struct worker *, struct flow *, const union setting_value *,
                                            struct qos_result *) = {
-    [SETTING_COMPRESSION] = apply_compression,   [SETTING_DECOMPRESSION] = apply_decompression,
-    [SETTING_MAX_CONNECTIONS] = apply_admission, [SETTING_MAX_CONNECTIONS_PER_SOURCE] = apply_admission,
-    [SETTING_ALLOW] = apply_admission,           [SETTING_DENY] = apply_admission,
+    [SETTING_COMPRESSION] = apply_compression,
+    [SETTING_COMPRESSION_UNIT] = apply_unit,
+    [SETTING_DECOMPRESSION] = apply_decompression,
+    [SETTING_MAX_CONNECTIONS] = apply_admission,
+    [SETTING_MAX_CONNECTIONS_PER_SOURCE] = apply_admission,
+    [SETTING_ALLOW] = apply_admission,
+    [SETTING_DENY] = apply_admission,
 };
 
 void stream_apply(struct worker *w, struct flow *f, enum setting_id id, const struct settings *set,

@@ -52,7 +52,7 @@ static void read_kernel(const struct flow *f, struct flow_row *row) {
     }
     (void) ioctl(s.fd, SIOCINQ, &unread);
     (void) ioctl(s.fd, SIOCOUTQ, &unsent);
-    row->receive_queue = (uint64_t) unread + buf_size(f->client.in);
+    row->receive_queue = (uint64_t) unread + buf_size(f->client.in) + buf_size(f->client.plain);
     row->send_queue = (uint64_t) unsent + buf_size(f->client.out);
 }
 

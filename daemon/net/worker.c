@@ -200,6 +200,8 @@ int worker_add_endpoint(struct worker *w, struct endpoint *e, struct listener_vi
     s->retry.on_expire = on_retry;
     s->next = w->endpoints;
     w->endpoints = s;
+    if (!is_listening(s))
+        datagram_start(s);
     r = watch(s);
     if (r < 0)
         worker_remove_endpoint(w, e);
@@ -217,7 +219,9 @@ void worker_remove_endpoint(struct worker *w, const struct endpoint *e) {
     *at = s->next;
     loop_remove(&w->loop, &s->source);
     wheel_disarm(&w->loop.wheel, &s->retry);
-    datagram_drop_queue(s);
+    s->removed = true;
+    if (!is_listening(s))
+        datagram_stop(s);
     s->view = listener_view_unref(s->view);
     /* epoll may have named it in this turn already: it stays readable until the turn ends. */
     s->next = w->dead;

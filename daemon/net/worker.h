@@ -22,11 +22,11 @@ enum scratch {
     SCRATCH_IN,
     SCRATCH_DECODED,
     SCRATCH_ENCODED,
+    SCRATCH_FRAMED,
     SCRATCH_MAX,
 };
 
 struct datagram_batch;
-struct datagram_queue;
 
 /* An endpoint as one worker serves it. */
 struct endpoint_source {
@@ -35,10 +35,11 @@ struct endpoint_source {
     struct worker *worker;
     struct endpoint *endpoint;    /* one reference */
     struct listener_view *view;   /* one reference; the newest; NULL: unclaimed, what connects is reset */
-    struct timer retry;           /* after EMFILE, ENOBUFS */
-    struct datagram_queue *queue; /* replies that wait for room (datagrams) */
-    uint32_t kernel_drops;        /* last SO_RXQ_OVFL reading */
-    bool removed;
+    struct timer retry;          /* after EMFILE, ENOBUFS */
+    struct datagram_batch *kept; /* datagrams that are not answered yet, and replies that wait for room */
+    uint32_t kernel_drops;       /* last SO_RXQ_OVFL reading */
+    bool never_whole;            /* the way out takes no UDP_SEGMENT sends */
+    bool removed;                /* it goes: nothing may wait any more */
 };
 
 struct worker {
@@ -59,7 +60,7 @@ struct worker {
     struct flow *ready; /* flows that go on without waiting for their socket */
     struct loop_job ready_job;
     bool ready_queued;
-    struct datagram_batch *batch;
+    struct datagram_batch *batch; /* NULL: none made yet, or an endpoint keeps it */
 };
 
 int worker_init(struct worker *w, unsigned index, struct net *net) _must_check_;

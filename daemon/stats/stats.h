@@ -26,6 +26,7 @@
     X(PAYLOADS, "payloads", "payloads handed to the target")                                                           \
     X(REPLIES, "replies", "replies of the target")                                                                     \
     X(DECODE_ERRORS, "decode_errors", "flows and datagrams with corrupt or truncated compressed data")                 \
+    X(FRAME_ERRORS, "frame_errors", "flows with a wrong, too large, late or truncated frame")                          \
     X(RESETS, "resets", "flows that the peer reset")                                                                   \
     X(TIMEOUTS, "timeouts", "flows closed by idle_timeout")                                                            \
     X(ERRORS, "errors", "flows that ended with another error")                                                         \
@@ -62,10 +63,13 @@ static inline void stats_bump(_Atomic uint64_t *c, uint64_t n) {
 static inline void stats_add(struct stats *s, enum counter id, uint64_t n) {
     stats_bump(&s->counter[id], n);
 }
-/* Counts a received TOS byte. */
+/* Counts a received TOS byte, `n` times. */
+static inline void stats_marks(struct stats *s, uint8_t tos, uint64_t n) {
+    stats_bump(&s->dscp[tos >> 2], n);
+    stats_bump(&s->ecn[tos & 3], n);
+}
 static inline void stats_mark(struct stats *s, uint8_t tos) {
-    stats_bump(&s->dscp[tos >> 2], 1);
-    stats_bump(&s->ecn[tos & 3], 1);
+    stats_marks(s, tos, 1);
 }
 
 const char *stat_name(enum counter id);

@@ -88,9 +88,10 @@ def closing():
 def serve(make_daemon, closing):
     """serve("tcp4", target="echo", ...): a started daemon with one listener "orders" on sockets of these kinds.
 
-    Keywords are the listener's keys; profile={...} makes a profile "base". The daemon gets .addresses, .address (the first)."""
+    Keywords are the listener's keys; profile={...} makes a profile "base". The daemon gets .addresses, .address (the first).
+    beside: an echo listener "beside" on a socket of its own; the daemon gets .beside."""
 
-    def start(*kinds, target="ack", daemon=None, start_options=None, hosts=None, prepare=None, **keys):
+    def start(*kinds, target="ack", daemon=None, start_options=None, hosts=None, prepare=None, beside=False, **keys):
         sockets = [closing(open_socket(kind, (hosts or {}).get(kind))) for kind in kinds]
         if prepare:
             for sock in sockets:
@@ -98,7 +99,13 @@ def serve(make_daemon, closing):
         tree = one_listener(target, **keys)
         if daemon:
             tree["daemon"] = daemon
-        made = make_daemon(tree, sockets=[("orders", sock) for sock in sockets], **(start_options or {}))
+        passed = [("orders", sock) for sock in sockets]
+        if beside:
+            tree["listeners"]["beside"] = {"target": "echo"}
+            passed.append(("beside", closing(open_socket("tcp4"))))
+        made = make_daemon(tree, sockets=passed, **(start_options or {}))
+        if beside:
+            made.beside = address_of(passed[-1][1])
         made.listening = sockets
         made.addresses = [address_of(sock) for sock in sockets]
         made.address = made.addresses[0]

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Two network namespaces joined by a veth pair, with an nft counter for each DSCP that arrives."""
+import contextlib
+import ctypes
 import json
 import os
 import shutil
 import subprocess
+
+_CLONE_NEWNET = 0x40000000
 
 
 def why_not():
@@ -46,6 +50,26 @@ class Link:
     def command(self, end):
         """The prefix that runs a command at an end."""
         return ["ip", "netns", "exec", self.names[end]]
+
+    @contextlib.contextmanager
+    def inside(self, end):
+        """Sockets that this thread makes meanwhile, and programs that it starts, are at that end; sockets stay there."""
+        libc = ctypes.CDLL(None, use_errno=True)
+
+        def enter(fd):
+            if libc.setns(fd, _CLONE_NEWNET) < 0:
+                raise OSError(ctypes.get_errno(), "setns")
+        with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{self.names[end]}") as there:
+            enter(there.fileno())
+            try:
+                yield
+            finally:
+                enter(home.fileno())
+
+    def slow_down(self, end, rate):
+        """What leaves an end does so at this rate, in words of tc(8); up to 1 MB of it waits."""
+        _run("tc", "-n", self.names[end], "qdisc", "add", "dev", "sockq0", "root", "tbf", "rate", rate, "burst", "10k",
+             "limit", "1m")
 
     def count_received(self, end, port, dscps):
         """Counters at an end for what arrives from a port with each of these marks."""

@@ -2,6 +2,7 @@
 """Listening sockets as a .socket unit makes them, and plain clients as people write them."""
 import functools
 import random
+import select
 import socket
 import struct
 
@@ -143,6 +144,25 @@ def read_to_end(sock):
     while piece := sock.recv(65536):
         data += piece
     return bytes(data)
+
+
+def reset(sock):
+    """Closes with a reset, whatever is under way."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def send_until_stuck(sock, data, most):
+    """Sends `data` over and over until the peer has taken nothing for a while, or `most` bytes; how many it took.
+    The socket is left non-blocking."""
+    sock.setblocking(False)
+    sent = 0
+    while sent < most and select.select([], [sock], [], 0.5)[1]:
+        try:
+            sent += sock.send(memoryview(data)[sent % len(data):])
+        except BlockingIOError:
+            pass
+    return sent
 
 
 def is_turned_away(address, **options):

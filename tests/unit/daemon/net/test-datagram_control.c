@@ -2,6 +2,7 @@
 #include "sockets.h"
 
 #include <netinet/ip.h>
+#include <netinet/udp.h>
 #include <sys/uio.h>
 
 #include "address.h"
@@ -67,6 +68,22 @@ static void test_what_is_not_known_is_passed_over(void **state) {
     assert_false(meta.has_drops);
     assert_true(meta.has_tos);
     assert_int_equal(meta.tos, 7);
+}
+
+static void test_the_size_of_joined_datagrams_is_read(void **state) {
+    static const struct {
+        int given;
+        uint32_t read;
+    } cases[] = { { 1, 1 }, { 1472, 1472 }, { 65507, 65507 }, { 0, 0 }, { -1, 0 } };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct received r = { 0 };
+        struct datagram_meta meta;
+
+        add(&r, SOL_UDP, UDP_GRO, &cases[i].given, sizeof(cases[i].given));
+        datagram_control_read(&r.msg, &meta);
+        assert_int_equal(meta.segment_size, cases[i].read);
+    }
 }
 
 /* ---- what is sent ---- */
@@ -189,6 +206,36 @@ static void test_reflect_returns_the_dscp_without_ecn(void **state) {
     meta.has_tos = false;
     write_reply(&s, "192.0.2.1:9", &meta, true);
     assert_int_equal(tos_of(&s, SOL_IP, IP_TOS), -1);
+}
+
+static void test_a_size_of_segments_is_added(void **state) {
+    const struct datagram_meta meta = { .has_tos = true, .tos = 0xb8, .info_family = AF_INET };
+    static const char *const peers[] = { "192.0.2.1:9", "[2001:db8::2]:9", "[::ffff:192.0.2.1]:9" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(peers); i++) {
+        const void *data;
+        struct sent s;
+        uint16_t size;
+
+        write_reply(&s, peers[i], &meta, true);
+        datagram_control_add_segment(&s.msg, &s.control, 1472);
+        data = find(&s, SOL_UDP, UDP_SEGMENT, sizeof(size));
+        assert_non_null(data);
+        memcpy(&size, data, sizeof(size));
+        assert_int_equal(size, 1472);
+        assert_non_null(find(&s, SOL_IP, IP_PKTINFO, sizeof(struct in_pktinfo)));
+        assert_int_equal(MAX(tos_of(&s, SOL_IP, IP_TOS), tos_of(&s, SOL_IPV6, IPV6_TCLASS)), 0xb8);
+    }
+}
+
+static void test_only_a_size_of_segments(void **state) {
+    const struct datagram_meta meta = { 0 };
+    struct sent s;
+
+    write_reply(&s, "192.0.2.1:9", &meta, false);
+    assert_null(s.msg.msg_control);
+    datagram_control_add_segment(&s.msg, &s.control, 8);
+    assert_non_null(find(&s, SOL_UDP, UDP_SEGMENT, sizeof(uint16_t)));
 }
 
 /* ---- both on real sockets ---- */
@@ -329,12 +376,15 @@ int main(void) {
         cmocka_unit_test(test_nothing_came_along),
         cmocka_unit_test(test_all_that_may_come_is_read),
         cmocka_unit_test(test_what_is_not_known_is_passed_over),
+        cmocka_unit_test(test_the_size_of_joined_datagrams_is_read),
         cmocka_unit_test(test_without_information_nothing_is_written),
         cmocka_unit_test(test_v4_leaves_from_the_address_it_came_to),
         cmocka_unit_test(test_v6_leaves_from_the_address_it_came_to),
         cmocka_unit_test(test_link_local_keeps_the_interface),
         cmocka_unit_test(test_multicast_is_no_source),
         cmocka_unit_test(test_reflect_returns_the_dscp_without_ecn),
+        cmocka_unit_test(test_a_size_of_segments_is_added),
+        cmocka_unit_test(test_only_a_size_of_segments),
         cmocka_unit_test(test_a_real_reply_comes_from_where_the_datagram_went),
         cmocka_unit_test(test_a_real_mark_is_reflected),
         cmocka_unit_test(test_a_broadcast_to_a_dual_stack_socket_is_answered),

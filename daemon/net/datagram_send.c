@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "datagram_internal.h"
+#include "event.h"
+
+/* What follows from a message that the kernel did not take. */
+enum verdict {
+    AGAIN,
+    WAIT_ROOM,
+    REST,
+    SINGLY,      /* this group has no place in one send: over the path's MTU, say */
+    NEVER_WHOLE, /* no group has: the device cannot complete checksums, or the route is encrypted */
+    LOST,
+};
+
+static enum verdict judge(int error, bool whole) {
+    switch (error) {
+    case EINTR:
+        return AGAIN;
+    case EAGAIN:
+        return WAIT_ROOM;
+    case ENOBUFS:
+    case ENOMEM:
+        return REST;
+    case EMSGSIZE:
+    case EINVAL:
+        return whole ? SINGLY : LOST;
+    case EIO:
+        return whole ? NEVER_WHOLE : LOST;
+    default:
+        return LOST;
+    }
+}
+
+static void enter(struct datagram_batch *b, struct datagram_cursor *c, unsigned group) {
+    *c = (struct datagram_cursor){ .group = group };
+    if (group < b->groups.n)
+        c->reply = b->groups.items[group].first;
+}
+
+static bool is_whole(const struct endpoint_source *s, const struct datagram_batch *b, const struct datagram_cursor *c) {
+    return b->groups.items[c->group].n > 1 && !c->singly && !s->never_whole;
+}
+
+/* Past one message. */
+static void step(const struct endpoint_source *s, struct datagram_batch *b, struct datagram_cursor *c) {
+    if (is_whole(s, b, c) || c->reply == b->groups.items[c->group].last)
+        enter(b, c, c->group + 1);
+    else
+        c->reply = b->groups.replies[c->reply].next;
+}
+
+/* Replies that lie back to back, as those of echo do, share an iovec. */
+static void add_span(struct datagram_outbox *o, struct msghdr *msg, const struct datagram_reply *reply) {
+    struct iovec *last = msg->msg_iovlen > 0 ? &msg->msg_iov[msg->msg_iovlen - 1] : NULL;
+
+    if (last && (const uint8_t *) last->iov_base + last->iov_len == reply->data) {
+        last->iov_len += reply->size;
+        return;
+    }
+    o->iov[o->n_iov++] = (struct iovec){ (void *) reply->data, reply->size };
+    msg->msg_iovlen++;
+}
+
+static void add_message(struct datagram_batch *b, const struct datagram_cursor *c, bool whole) {
+    const struct datagram_group *g = &b->groups.items[c->group];
+    struct datagram_route *route = &b->routes.items[g->route];
+    const struct datagram_reply *reply = &b->groups.replies[c->reply];
+    struct datagram_outbox *o = &b->outbox;
+    unsigned at = o->n++;
+    struct msghdr *msg = &o->messages[at].msg_hdr;
+
+    *msg = (struct msghdr){
+        .msg_name = &route->peer.sa,
+        .msg_namelen = route->peer.size,
+        .msg_iov = &o->iov[o->n_iov],
+        .msg_control = route->control_size > 0 ? &route->control : NULL,
+        .msg_controllen = route->control_size,
+    };
+    add_span(o, msg, reply);
+    o->n_replies[at] = 1;
+    if (!whole)
+        return;
+    memcpy(&o->controls[at], &route->control, route->control_size);
+    datagram_control_add_segment(msg, &o->controls[at], (uint16_t) reply->size);
+    for (; o->n_replies[at] < g->n; o->n_replies[at]++) {
+        reply = &b->groups.replies[reply->next];
+        add_span(o, msg, reply);
+    }
+}
+
+static void fill_outbox(const struct endpoint_source *s, struct datagram_batch *b) {
+    struct datagram_cursor c = b->cursor;
+
+    b->outbox.n = b->outbox.n_iov = 0;
+    for (; b->outbox.n < DATAGRAM_SENDS && c.group < b->groups.n; step(s, b, &c))
+        add_message(b, &c, is_whole(s, b, &c));
+}
+
+static void on_sent(struct endpoint_source *s, struct datagram_batch *b, unsigned n) {
+    struct stats *stats = worker_stats(s->worker, s->view);
+
+    for (unsigned i = 0; i < n; i++) {
+        stats_add(stats, STAT_TX_BYTES, b->outbox.messages[i].msg_len);
+        stats_add(stats, STAT_TX_DATAGRAMS, b->outbox.n_replies[i]);
+        step(s, b, &b->cursor);
+    }
+}
+
+static void on_lost(struct endpoint_source *s, struct datagram_batch *b, int error) {
+    const struct datagram_group *g = &b->groups.items[b->cursor.group];
+    const char *name = s->view->listener->name;
+    unsigned n = b->outbox.n_replies[0];
+    char peer[ADDRESS_TEXT_MAX];
+
+    stats_add(worker_stats(s->worker, s->view), error == EMSGSIZE ? STAT_TX_TOO_LARGE : STAT_TX_DROPPED, n);
+    address_format(&b->routes.items[g->route].peer, peer);
+    event_log(EVENT_DATAGRAM_FAILED, EVENT_FIELDS({ FIELD_LISTENER, name }, { FIELD_PEER, peer }),
+              "%s: %u repl%s of %u bytes to %s %s not sent: %s", name, n, n == 1 ? "y" : "ies",
+              b->groups.replies[b->cursor.reply].size, peer, n == 1 ? "was" : "were", strerror(error));
+    step(s, b, &b->cursor);
+}
+
+static void on_never_whole(struct endpoint_source *s) {
+    const char *name = s->view->listener->name;
+
+    s->never_whole = true;
+    event_log(EVENT_SEGMENTATION_OFF, EVENT_FIELDS({ FIELD_LISTENER, name }),
+              "%s: replies from %s go out one by one from now on: the way out has no segmentation offload for UDP",
+              name, s->endpoint->text);
+}
+
+/* The first message of the outbox was refused. False: it must wait. */
+static bool on_refused(struct endpoint_source *s, struct datagram_batch *b, int error) {
+    enum verdict verdict = judge(error, is_whole(s, b, &b->cursor));
+
+    if (s->removed && (verdict == WAIT_ROOM || verdict == REST))
+        verdict = LOST;
+    switch (verdict) {
+    case WAIT_ROOM:
+        datagram_wait_room(s);
+        return false;
+    case REST:
+        datagram_rest(s);
+        return false;
+    case SINGLY:
+        b->cursor.singly = true;
+        break;
+    case NEVER_WHOLE:
+        on_never_whole(s);
+        break;
+    case LOST:
+        on_lost(s, b, error);
+        break;
+    case AGAIN:
+        break;
+    }
+    return true;
+}
+
+bool datagram_send(struct endpoint_source *s, struct datagram_batch *b) {
+    /* A cursor of zeros is at the first reply of the first group. */
+    while (b->cursor.group < b->groups.n) {
+        int r;
+
+        fill_outbox(s, b);
+        r = sendmmsg(s->source.fd, b->outbox.messages, b->outbox.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (r > 0)
+            on_sent(s, b, (unsigned) r);
+        else if (!on_refused(s, b, errno))
+            return false;
+    }
+    datagram_groups_clear(&b->groups);
+    b->cursor = (struct datagram_cursor){ 0 };
+    b->coded.used = 0;
+    return true;
+}

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""Nothing else is disturbed, memory and CPU are bounded: seen from outside while others do their worst."""
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from .sockets import connect, read_exactly
+from .waiting import eventually
+
+_MEGABYTE = 1 << 20
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Bystander:
+    """A well-behaved client of the listener "beside" and a control session (serve(beside=True)), there before the
+    trouble begins. Memory is measured from this moment on."""
+
+    def __init__(self, daemon):
+        self._daemon = daemon
+        self._proc = Path(f"/proc/{daemon.process.pid}")
+        self.client = connect(daemon.beside)
+        self.session = daemon.varlink()
+        self.assert_served()
+        self._sanitized = bool(re.search(r"lib[at]san", (self._proc / "maps").read_text()))
+        self._start = self._memory("VmRSS")
+
+    def close(self):
+        self.session.close()
+        self.client.close()
+
+    def _memory(self, name):
+        text = (self._proc / "status").read_text()
+        return int(re.search(rf"{name}:\s*(\d+) kB", text).group(1)) * 1024
+
+    def _cpu_seconds(self):
+        fields = (self._proc / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def fds(self):
+        return len(os.listdir(self._proc / "fd"))
+
+    def assert_served(self):
+        self.client.sendall(b"still here")
+        assert read_exactly(self.client, 10) == b"still here"
+        assert self.session.call("Status")["state"] == "serving"
+
+    def assert_grown_below(self, megabytes):
+        """The peak, not what is left of it. Sanitizers keep freed memory and records of their own."""
+        grown = (self._memory("VmHWM") - self._start) / _MEGABYTE
+        bound = 4 * megabytes + 400 if self._sanitized else megabytes
+        assert grown < bound, f"the daemon grew by {grown:.0f} MiB"
+
+    def assert_quiet(self, seconds=1.0):
+        """While nothing happens but that clients wait, the daemon sleeps: a spinning thread would use all of it."""
+        before = self._cpu_seconds()
+        deadline = self.client.gettimeout()
+        self.client.settimeout(seconds)
+        with pytest.raises(TimeoutError):
+            self.client.recv(1)
+        self.client.settimeout(deadline)
+        used = self._cpu_seconds() - before
+        assert used < 0.3 * seconds, f"{used} s of CPU in {seconds} s in which there was nothing to do"
+
+    def wait_fds(self, count):
+        eventually(lambda: self.fds() <= count, lambda: f"{count} descriptors; open: {self.fds()}")
