@@ -33,8 +33,8 @@ struct endpoint_source {
     struct endpoint_source *next;
     struct loop_source source;
     struct worker *worker;
-    struct endpoint *endpoint;    /* one reference */
-    struct listener_view *view;   /* one reference; the newest; NULL: unclaimed, what connects is reset */
+    struct endpoint *endpoint;   /* one reference */
+    struct listener_view *view;  /* one reference; the newest; NULL: unclaimed, what connects is reset */
     struct timer retry;          /* after EMFILE, ENOBUFS */
     struct datagram_batch *kept; /* datagrams that are not answered yet, and replies that wait for room */
     uint32_t kernel_drops;       /* last SO_RXQ_OVFL reading */
