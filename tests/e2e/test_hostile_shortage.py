@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What the daemon does when it is short of something: descriptors, room to send, a journal that takes entries."""
+import signal
 import subprocess
 import sys
 
@@ -91,6 +92,21 @@ def test_control_says_that_descriptors_are_short(poor, closing):
     with connect(poor.addresses[0]) as late:
         late.sendall(b"x")
         assert late.recv(1) == b"x"
+
+
+def test_service_manager_hears_of_a_daemon_that_is_short_of_descriptors(serve, closing):
+    """Clients that take every descriptor must not make the watchdog end the daemon, nor a reload hang."""
+    daemon = serve("tcp4", target="echo",
+                   start_options={"prefix": ["prlimit", f"--nofile={LIMIT}:{LIMIT}"], "watchdog_usec": 400_000})
+    for _ in range(100):
+        closing(connect(daemon.address))
+    daemon.wait_log("cannot accept on .*: Too many open files")
+    for _ in range(3):
+        daemon.notify.wait_key("WATCHDOG", "1", daemon.notify.mark())
+    since = daemon.notify.mark()
+    daemon.signal(signal.SIGHUP)
+    daemon.notify.wait_key("RELOADING", "1", since)
+    daemon.notify.wait_key("READY", "1", since)
 
 
 def test_stop_while_descriptors_are_short(poor, closing):
