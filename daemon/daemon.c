@@ -213,7 +213,8 @@ static int begin(struct daemon *d, const struct daemon_options *options, const s
     d->file_log_level = config->daemon.log_level;
     event_set_level(d->file_log_level);
     event_log(EVENT_DAEMON_STARTED, EVENT_NO_FIELDS, "sockqd " SOCKQ_VERSION " starts with %s", config_path(options));
-    r = begin_net(d, config);
+    r = notify_open(&d->notify);
+    r = r < 0 ? failed("NOTIFY_SOCKET", r) : begin_net(d, config);
     if (r >= 0) {
         r = begin_loop(d);
         r = r < 0 ? failed("event loop", r) : begin_serving(d, options, config, schema);
@@ -233,12 +234,13 @@ static void end(struct daemon *d) {
     d->net = net_free(d->net);
     close_fd(d->control_fd);
     free(d->status);
+    notify_close(&d->notify);
     sd_event_unref(d->event);
 }
 
 int daemon_run(const struct daemon_options *options) {
     const struct config_schema schema = { .targets = target_names() };
-    struct daemon d = { .control_fd = -EBADF };
+    struct daemon d = { .control_fd = -EBADF, .notify.fd = -EBADF };
     int r = block_signals();
 
     raise_descriptor_limit();

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
-#include <systemd/sd-daemon.h>
 
 #include "event.h"
 #include "internal.h"
@@ -92,7 +91,7 @@ void drain_begin(struct daemon *d) {
         return;
     }
     d->stopping = true;
-    (void) sd_notifyf(0, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64, timeout_usec + CLOSING_USEC + MARGIN_USEC);
+    notify_tell(&d->notify, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64, timeout_usec + CLOSING_USEC + MARGIN_USEC);
     event_log(EVENT_DAEMON_STOPPING, EVENT_NO_FIELDS, "stopping: %u flow%s may take %s to finish", net_flows(d->net),
               net_flows(d->net) == 1 ? "" : "s", unit_format_duration((int64_t) timeout_usec, text));
     control_set_state(d->control, CONTROL_DRAINING);

@@ -12,6 +12,7 @@
 #include "control.h"
 #include "daemon.h"
 #include "net.h"
+#include "notify.h"
 #include "stats.h"
 
 struct daemon {
@@ -21,6 +22,7 @@ struct daemon {
     struct control *control;
     int file_log_level; /* as the files in force say */
     int control_fd;     /* passed, until the control room takes it */
+    struct notify notify;
     /* service.c */
     char *status; /* last told */
     uint64_t status_usec, stats_usec;

@@ -47,7 +47,7 @@ static void tell_status(struct daemon *d) {
                  rate(d, &totals, STAT_TX_BYTES, now_usec) / 1000) < 0)
         return;
     if (!d->status || !streq(text, d->status))
-        (void) sd_notifyf(0, "STATUS=%s", text);
+        notify_tell(&d->notify, "STATUS=%s", text);
     free(d->status);
     d->status = text;
     d->status_usec = now_usec;
@@ -121,7 +121,7 @@ static void on_pinged(unsigned n_flows, void *userdata) {
     struct daemon *d = userdata;
 
     d->ping_answered = true;
-    (void) sd_notify(0, "WATCHDOG=1");
+    notify_tell(&d->notify, "WATCHDOG=1");
 }
 
 /* The service manager hears of us only when every worker has answered. */
@@ -194,10 +194,10 @@ int service_begin(struct daemon *d) {
 }
 
 void service_ready(struct daemon *d) {
-    (void) sd_notify(0, "READY=1");
+    notify_tell(&d->notify, "READY=1");
     tell_status(d);
 }
 
 void service_reloading(struct daemon *d) {
-    (void) sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, loop_clock_usec());
+    notify_tell(&d->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, loop_clock_usec());
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What the daemon does when it is short of something: descriptors, room to send, a journal that takes entries."""
+import signal
 import subprocess
 import sys
 
@@ -93,6 +94,21 @@ def test_control_says_that_descriptors_are_short(poor, closing):
         assert late.recv(1) == b"x"
 
 
+def test_service_manager_hears_of_a_daemon_that_is_short_of_descriptors(serve, closing):
+    """Clients that take every descriptor must not make the watchdog end the daemon, nor a reload hang."""
+    daemon = serve("tcp4", target="echo",
+                   start_options={"prefix": ["prlimit", f"--nofile={LIMIT}:{LIMIT}"], "watchdog_usec": 400_000})
+    for _ in range(100):
+        closing(connect(daemon.address))
+    daemon.wait_log("cannot accept on .*: Too many open files")
+    for _ in range(3):
+        daemon.notify.wait_key("WATCHDOG", "1", daemon.notify.mark())
+    since = daemon.notify.mark()
+    daemon.signal(signal.SIGHUP)
+    daemon.notify.wait_key("RELOADING", "1", since)
+    daemon.notify.wait_key("READY", "1", since)
+
+
 def test_stop_while_descriptors_are_short(poor, closing):
     for _ in range(100):
         closing(connect(poor.addresses[0]))
@@ -148,6 +164,17 @@ def test_datagrams_wait_for_room_to_send(make_daemon, link):
     assert now["replies"] == now["payloads"] == now["tx_datagrams"] + now["tx_dropped"] + now["tx_too_large"]
     assert now["rx_datagrams"] + now["kernel_drops"] == count
     assert now["tx_dropped"] == 0
+
+
+@pytest.mark.root
+@pytest.mark.xfail(strict=True, reason="without IP_RECVERR the kernel keeps ENOBUFS to itself")
+def test_datagrams_that_the_queue_of_the_device_drops(make_daemon, link):
+    """Room in the socket but none in the device's queue: whatever does not arrive is counted."""
+    daemon, arrived = ask_through(link, make_daemon, ["tbf", "rate", "20mbit", "burst", "20kb", "limit", "20kb"], 3000,
+                                  1400, "4M")
+    now = counters(daemon)
+    assert now["replies"] == now["tx_datagrams"] + now["tx_dropped"]
+    assert arrived == now["tx_datagrams"]
 
 
 # A journal that takes nothing
