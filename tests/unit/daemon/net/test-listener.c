@@ -49,7 +49,7 @@ static void test_a_view_keeps_what_it_shows(void **state) {
     struct target *t;
 
     assert_int_equal(target_new(&ops, &conf, &t), 0);
-    v = listener_view_new(l, set, t);
+    v = listener_view_new(l, set, t, frame_ops(FRAMING_CHUNK));
     assert_non_null(v);
     effective_unref(set);
     target_unref(t);
