@@ -66,7 +66,7 @@ struct codec_ops {
 const struct codec_ops *codec_ops(enum coding id);
 
 /* Streams. Level: as coding_info() allows, 0 for stored blocks. A new encoder is parked: the large part of its memory
- * is allocated by the first coder_encode() with input, which may return -ENOMEM (the input is untouched, call again). */
+ * is allocated by the first coder_encode() with input, which may return -ENOMEM (no input is taken: call again). */
 int encoder_new(enum coding id, int level, struct coder **ret) _must_check_;
 int decoder_new(enum coding id, struct coder **ret) _must_check_;
 int coder_encode(struct coder *c, struct coder_io *io, enum coder_flush flush) _must_check_;
@@ -107,14 +107,13 @@ void codec_pool_done(struct codec_pool *p);
 
 /* Tells a compressed stream from a plain one by its first bytes. `data` is the stream from its beginning as far as it
  * came, of which at most CODEC_DETECT_BYTES are looked at; no_more: nothing follows in time. Returns
- * - CODING_OFF: no header of a format stands there, or what follows it does not decode;
+ * - CODING_OFF: no header of a format stands there, what follows it does not decode, or with no_more nothing came out;
  * - the format (CODING_ZLIB, CODING_GZIP): a right header, and what follows decodes to the right checksum, or without an
- *   error for CODEC_DETECT_BYTES, or as far as it came with no_more;
+ *   error for CODEC_DETECT_BYTES, or with no_more to something at least;
  * - -EAGAIN: call again with more bytes, or with no_more. Never for CODEC_DETECT_BYTES or more, nor with no_more;
  * - -ENOMEM.
- * It is a guess: text may look like a zlib header and the beginning of a block ("x^y", "HKD 7.80"; the fewer bytes, the
- * easier), so that an explicit codec is safer. What it decodes is thrown away: at most 64K, in a decoder's memory (40K)
- * that is freed again. */
+ * It is a guess: text may look like a zlib header and the beginning of a block ("x^y"), so that an explicit codec is
+ * safer. What it decodes is thrown away: at most 64K, in a decoder's memory (40K) that is freed again. */
 #define CODEC_DETECT_BYTES 64
 int codec_detect(const void *data, size_t size, bool no_more) _must_check_;
 

@@ -17,8 +17,8 @@ static int header_at(const uint8_t *data, size_t size) {
     return found;
 }
 
-/* Decodes and throws away. Returns as codec_ops.decode does, never CODER_OUTPUT. */
-static int trial(const struct codec_ops *ops, const uint8_t *data, size_t size) {
+/* Decodes and throws away. Returns as codec_ops.decode does, never CODER_OUTPUT; *ret_output: did anything come out? */
+static int trial(const struct codec_ops *ops, const uint8_t *data, size_t size, bool *ret_output) {
     struct coder_io io = { .in = data, .in_size = size };
     uint8_t nowhere[2048];
     void *state;
@@ -31,12 +31,14 @@ static int trial(const struct codec_ops *ops, const uint8_t *data, size_t size) 
         io.out = nowhere;
         io.out_size = sizeof(nowhere);
         r = ops->decode(state, &io);
+        *ret_output |= io.out_size < sizeof(nowhere);
     } while (r == CODER_OUTPUT);
     (void) ops->decoder_free(state);
     return r;
 }
 
 int codec_detect(const void *data, size_t size, bool no_more) {
+    bool output = false;
     int id, r;
 
     size = MIN(size, (size_t) CODEC_DETECT_BYTES);
@@ -45,12 +47,17 @@ int codec_detect(const void *data, size_t size, bool no_more) {
         return no_more ? CODING_OFF : -EAGAIN;
     if (id == CODING_OFF)
         return CODING_OFF;
-    r = trial(codec_ops((enum coding) id), data, size);
+    r = trial(codec_ops((enum coding) id), data, size, &output);
     if (r == -EBADMSG)
         return CODING_OFF;
     if (r < 0)
         return r;
-    return r == CODER_END || size == CODEC_DETECT_BYTES || no_more ? id : -EAGAIN;
+    if (r == CODER_END || size == CODEC_DETECT_BYTES)
+        return id;
+    if (!no_more)
+        return -EAGAIN;
+    /* A header alone may as well be text: two bytes that somebody typed. */
+    return output ? id : CODING_OFF;
 }
 
 ssize_t codec_decode_auto(struct codec_pool *p, const void *in, size_t in_size, void *out, size_t out_size,

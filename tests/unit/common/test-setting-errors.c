@@ -76,7 +76,7 @@ static const struct {
     { "busy_poll", "2s", -ERANGE, "busy_poll '2s' is out of range 1us-1s or off" },
     { "compression", "zstd", -EINVAL, "'zstd' is not a known format, write off|zlib[:1-9]|gzip[:1-9]" },
     { "compression", "zlib:0", -ERANGE, "'zlib:0' has an unknown level, write off|zlib[:1-9]|gzip[:1-9]" },
-    { "decompression", "gzip:10", -ERANGE, "'gzip:10' has an unknown level, write off|zlib[:1-9]|gzip[:1-9]" },
+    { "decompression", "gzip:10", -ERANGE, "'gzip:10' has an unknown level, write off|zlib[:1-9]|gzip[:1-9]|auto" },
     { "max_connections", "0", -ERANGE, "max_connections '0' is out of range 1-1000000 or unlimited" },
     { "max_connections", "1K", -EINVAL, "'1K' is not a whole number, write for example 5 or unlimited" },
     { "allow", "10.0.0.0/8,10.0.0.1/8", -EINVAL,

@@ -82,7 +82,7 @@ static void set_level(struct coder *c, int level) {
     assert_int_equal(coder_level(c), level);
 }
 
-/* Random payloads, parked and changed between them; the peer has each at once, and the reference the whole in one go. */
+/* Random payloads, parked and changed between them; the peer has each at once, the reference the whole in one go. */
 static void park_at_random(enum coding id, size_t part_max, size_t out_max) {
     _cleanup_(coder_freep) struct coder *c = make_encoder(id, (int) random_below(10)), *peer = make_decoder(id);
     _cleanup_bytes_ struct bytes plain = { 0 }, packed = { 0 }, seen = { 0 }, again = { 0 };

@@ -10,18 +10,14 @@
 
 static struct live live;
 
-/* ---- sends that fail, memory that is short ---- */
+/* ---- sends that fail ---- */
 
 static _Atomic int send_errors[8]; /* of the next calls, 0 ends the list */
 static _Atomic bool send_never;    /* ENOBUFS until further notice */
 static _Atomic unsigned n_failed;
-static _Atomic bool no_queue; /* the allocation behind a send that failed fails as well */
-static _Thread_local bool no_memory;
 
 int __real_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags);
 int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
 
 int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags) {
     int error = send_errors[0];
@@ -34,22 +30,14 @@ int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags) {
     if (error == 0)
         return __real_sendmmsg(fd, messages, MIN(n, 3U), flags); /* never all at once */
     n_failed++;
-    no_memory = no_queue;
     errno = error;
     return -1;
-}
-
-void *__wrap_calloc(size_t n, size_t size) {
-    if (!no_memory)
-        return __real_calloc(n, size);
-    no_memory = false;
-    return NULL;
 }
 
 static int setup(void **state) {
     for (unsigned i = 0; i < ARRAY_SIZE(send_errors); i++)
         send_errors[i] = 0;
-    send_never = no_queue = false;
+    send_never = false;
     n_failed = 0;
     live_begin(&live, 2);
     return 0;
@@ -290,26 +278,6 @@ static void test_replies_that_wait_are_counted_when_the_listener_goes(void **sta
     close(fd);
 }
 
-static void test_without_memory_to_wait_replies_are_dropped_and_reading_goes_on(void **state) {
-    static const int errors[] = { ENOBUFS, EAGAIN };
-    int fd;
-
-    apply("echo", "127.0.0.1", "");
-    fd = live_datagram(&live, "a");
-    for (unsigned i = 0; i < ARRAY_SIZE(errors); i++) {
-        no_queue = true;
-        send_errors[0] = errors[i];
-        live_send(fd, "lost", 4);
-        LIVE_UNTIL(&live, live_counter(&live, "a", STAT_TX_DROPPED) == i + 1);
-        no_queue = false;
-        for (unsigned k = 0; k < 100; k++) { /* each in a turn of its own */
-            live_send(fd, "x", 1);
-            live_expect_text(fd, "x");
-        }
-    }
-    close(fd);
-}
-
 /* ---- the kernel's drops ---- */
 
 static pthread_barrier_t hold;
@@ -360,8 +328,6 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_reply_that_cannot_be_sent_does_not_hold_up_others, setup, teardown),
         cmocka_unit_test_setup_teardown(test_while_replies_wait_nothing_is_read, setup, teardown),
         cmocka_unit_test_setup_teardown(test_replies_that_wait_are_counted_when_the_listener_goes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_without_memory_to_wait_replies_are_dropped_and_reading_goes_on, setup,
-                                        teardown),
         cmocka_unit_test_setup_teardown(test_what_the_kernel_drops_is_counted, setup, teardown),
     };
 
