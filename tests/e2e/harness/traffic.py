@@ -78,15 +78,20 @@ class Plain:
 
 
 class Encoder:
-    """One compressed stream with random flushes."""
+    """One compressed stream with random flushes. `at_once`: flushed after the first piece, because the header alone is
+    not enough for decompression = auto, should the rest be late."""
 
-    def __init__(self, rng, format_):
+    def __init__(self, rng, format_, at_once=False):
         self._rng = rng
+        self._must_flush = at_once
         self._coder = zlib.compressobj(rng.randint(1, 9), wbits=WBITS[format_])
 
     def encode(self, data):
         coded = self._coder.compress(data)
-        return coded + self._coder.flush(zlib.Z_SYNC_FLUSH) if self._rng.random() < 0.5 else coded
+        if self._must_flush or self._rng.random() < 0.5:
+            coded += self._coder.flush(zlib.Z_SYNC_FLUSH)
+        self._must_flush = False
+        return coded
 
     def end(self):
         return self._coder.flush()
