@@ -247,7 +247,7 @@ def test_links_of_the_markdown_files_lead_somewhere():
 
 def test_files_and_functions_that_hacking_names_exist():
     text, _, _ = (ROOT / "HACKING.md").read_text().partition("## Conventions")
-    sources = {path: path.read_text() for room in ("common", "daemon", "ctl") for path in (ROOT / room).rglob("*.[ch]")}
+    sources = {path: path.read_text() for room in ("common", "daemon", "ctl", "tests") for path in (ROOT / room).rglob("*.[ch]")}
     names = {path.name for path in sources}
     for name in re.findall(r"`(?:[\w/]+/)?([\w-]+\.[ch])`", text):
         assert name in names, name
