@@ -63,14 +63,21 @@ def _server_rows(run, peers, wanted=None):
     return [Row(NAMES[server], wanted=wanted, server=server) for server, wanted in peers]
 
 
-def _compare(rows, column, more_is_better):
-    """Judges the peers' rows: sockqd against each, round by round."""
+RATIOS = {"rate": "RATE sockqd/peer", "cpu_usec": "PAYLOADS/CPU s sockqd/peer"}
+
+
+def _compare(rows, judged):
+    """Fills the peers' rows: sockqd against each, round by round, by rate and by CPU. One of both is judged. Returns the
+    headings of both, that of the judged one last."""
     own, *peers = rows
+    other = next(column for column in RATIOS if column != judged)
     for row in peers:
         if row.skipped:
             continue
-        pairs = zip(own.samples[column], row.samples[column])
-        row.judged = [ours / theirs if more_is_better else theirs / ours for ours, theirs in pairs]
+        ratio = {"rate": [ours / theirs for ours, theirs in zip(own.samples["rate"], row.samples["rate"])],
+                 "cpu_usec": [theirs / ours for ours, theirs in zip(own.samples["cpu_usec"], row.samples["cpu_usec"])]}
+        row.judged, row.samples["ratio"] = ratio[judged], ratio[other]
+    return {"ratio": RATIOS[other]}, RATIOS[judged]
 
 
 def _exchange(run, server, name, **options):
@@ -109,11 +116,10 @@ def _rates(run, job, title, kind, peers, load, judged, **options):
                     continue
                 row.add(rate=result["payloads"] / result["seconds"], cpu_usec=cpu_usec,
                         **{key: result[key] for key in ("p99_usec", "lost") if key in result})
-    _compare(rows, judged, more_is_better=judged == "rate")
+    further, heading = _compare(rows, judged)
     columns = {"rate": "PAYLOADS/S", "cpu_usec": "CPU us/PAYLOAD"}
     columns |= {"p99_usec": "P99 us"} if kind == "tcp" else {"lost": "LOST"}
-    heading = {"rate": "RATE sockqd/peer", "cpu_usec": "PAYLOADS/CPU s sockqd/peer"}[judged]
-    return Table(job, title, columns, heading, rows)
+    return Table(job, title, columns | further, heading, rows)
 
 
 def tcp_ack(run):
@@ -153,9 +159,9 @@ def _zlib_echo(run, compressed, title):
                 else:
                     result, cpu_usec = _alone(run, "load-zlib", memory=1, **options)
                 row.add(rate=result["payloads"] * PAYLOAD / 1e6 / result["seconds"], cpu_usec=cpu_usec)
-    _compare(rows, "rate", more_is_better=True)
+    further, heading = _compare(rows, "rate")
     return Table("zlib-echo", f"level {LEVEL}, 64 KB payloads, {title}",
-                 {"rate": "MB/S", "cpu_usec": "CPU us/PAYLOAD"}, "RATE sockqd/peer", rows)
+                 {"rate": "MB/S", "cpu_usec": "CPU us/PAYLOAD"} | further, heading, rows)
 
 
 def idle(run):

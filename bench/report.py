@@ -60,7 +60,7 @@ def _verdict(row):
 def _cells(table, row):
     if row.skipped:
         return [row.name, f"skipped: {row.skipped}"]
-    return [row.name, *(_with_spread(row.samples[c]) if c in row.samples else "-" for c in table.columns),
+    return [row.name, *(_with_spread(row.samples[c]) if c in row.samples else "" for c in table.columns),
             _with_spread(row.judged) if row.judged else "", str(row.wanted or ""), _verdict(row)]
 
 
