@@ -107,9 +107,10 @@ void codec_pool_done(struct codec_pool *p);
 
 /* Tells a compressed stream from a plain one by its first bytes. `data` is the stream from its beginning as far as it
  * came, of which at most CODEC_DETECT_BYTES are looked at; no_more: nothing follows in time. Returns
- * - CODING_OFF: no header of a format stands there, what follows it does not decode, or with no_more nothing came out;
+ * - CODING_OFF: no header of a format stands there, what follows it does not decode, or with no_more nothing came out
+ *   and the header consists of printable characters ("x^");
  * - the format (CODING_ZLIB, CODING_GZIP): a right header, and what follows decodes to the right checksum, or without an
- *   error for CODEC_DETECT_BYTES, or with no_more to something at least;
+ *   error for CODEC_DETECT_BYTES or with no_more;
  * - -EAGAIN: call again with more bytes, or with no_more. Never for CODEC_DETECT_BYTES or more, nor with no_more;
  * - -ENOMEM.
  * It is a guess: text may look like a zlib header and the beginning of a block ("x^y"), so that an explicit codec is

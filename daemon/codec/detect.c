@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "codec.h"
 
+#include <ctype.h>
+
+/* What is looked at of a header that may be text; of the formats only zlib's can be. */
+#define ZLIB_HEADER_SIZE 2
+
 /* The format whose header stands at the beginning; CODING_OFF: none can; -EAGAIN: more bytes would tell. */
 static int header_at(const uint8_t *data, size_t size) {
     int found = CODING_OFF;
@@ -37,6 +42,14 @@ static int trial(const struct codec_ops *ops, const uint8_t *data, size_t size, 
     return r;
 }
 
+/* Could somebody have typed this? */
+static bool is_text(const uint8_t *data, size_t size) {
+    for (size_t i = 0; i < size; i++)
+        if (!isprint(data[i]) && !isspace(data[i]))
+            return false;
+    return true;
+}
+
 int codec_detect(const void *data, size_t size, bool no_more) {
     bool output = false;
     int id, r;
@@ -56,8 +69,8 @@ int codec_detect(const void *data, size_t size, bool no_more) {
         return id;
     if (!no_more)
         return -EAGAIN;
-    /* A header alone may as well be text: two bytes that somebody typed. */
-    return output ? id : CODING_OFF;
+    /* Many compressors write their header first and nothing more until much was fed to them. */
+    return output || !is_text(data, ZLIB_HEADER_SIZE) ? id : CODING_OFF;
 }
 
 ssize_t codec_decode_auto(struct codec_pool *p, const void *in, size_t in_size, void *out, size_t out_size,

@@ -457,12 +457,19 @@ static void test_signals_stay_with_the_caller(void **state) {
 static void test_blocked_pipe_does_not_hang(void **state) {
     struct capture capture;
 
+    n_kept = 0;
+    gated = true;
     capture_begin_blocked(&capture);
+    event_set_monitor(keep, NULL);
     assert_return_code(event_start("sockq-test", LOG_INFO), 0);
+    event_log(EVENT_DAEMON_READY, EVENT_NO_FIELDS, "message 0");
+    sem_wait(&held_at_gate);
     /* More than the ring takes: none of the callers waits. */
-    for (int i = 0; i < 10000; i++)
+    for (int i = 1; i < 10000; i++)
         event_log(EVENT_DAEMON_READY, EVENT_NO_FIELDS, "message %d", i);
+    sem_post(&gate);
     event_stop(1000);
+    event_set_monitor(NULL, NULL);
     event_log(EVENT_DAEMON_STOPPED, EVENT_NO_FIELDS, "nobody reads this");
     capture_unblock(&capture, "<5>message 0\n");
     capture_end_blocked(&capture);
