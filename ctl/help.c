@@ -101,6 +101,9 @@ static enum status help_settings_json(struct output *o) {
 
     output_list_open(o, NULL, "settings");
     for (size_t i = 0; (s = setting_row(i)); i++) {
+        if (s->leg != SETTING_LEG_ALL)
+            continue;
+
         json_t *v = setting_json(s);
         output_list_item(o, v);
         json_decref(v);
@@ -124,6 +127,8 @@ static enum status help_settings(struct output *o) {
     for (size_t i = 0; (s = setting_row(i)); i++) {
         const char *when = s->capability_when;
 
+        if (s->leg != SETTING_LEG_ALL)
+            continue;
         table_cell(t, STYLE_BOLD, "%s", s->name);
         table_cell(t, STYLE_PLAIN, "%s", s->syntax);
         table_cell(t, STYLE_PLAIN, "%s", s->dflt);
@@ -133,7 +138,9 @@ static enum status help_settings(struct output *o) {
     }
     if (table_print(t, o) < 0)
         return call_no_memory();
-    fputs("\nLIVE: does a change act on established flows? More: sockqctl help SETTING.\n", o->file);
+    fputs("\nLIVE: does a change act on established flows? More: sockqctl help SETTING.\n"
+          "Where a target forwards, client.SETTING and upstream.SETTING are those of one leg.\n",
+          o->file);
     return STATUS_DONE;
 }
 

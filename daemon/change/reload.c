@@ -143,6 +143,8 @@ static int add_items(struct reload *r) {
         struct effective *from = pl->added ? NULL : pl->listener->view->set;
         uint64_t keys = from ? settings_diff(&from->settings, &pl->view->set->settings) : 0;
 
+        keys &= config_listener_keys(pl->conf);
+
         if (!keys)
             continue;
         t->items[t->n_items++] = (struct transaction_item){

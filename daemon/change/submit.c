@@ -12,6 +12,7 @@ struct submission {
     struct overlays next;
     struct transaction transaction;
     unsigned n_concerned; /* listeners of the target, touched or not */
+    bool has_upstream;    /* one of them has an upstream leg */
     struct settings old, requested;
     change_done_fn done;
     void *userdata;
@@ -93,9 +94,10 @@ static const char *conflict(const struct change_request *r) {
 static bool concerns(const struct submission *s, const struct config_listener *conf) {
     const struct change_target *target = &s->request.target;
 
-    if (target->profile)
-        return conf->profile && streq(conf->profile->name, target->name);
-    return streq(conf->name, target->name);
+    if (!target->profile)
+        return streq(conf->name, target->name);
+    return (conf->profile && streq(conf->profile->name, target->name)) ||
+           (conf->forward && conf->forward->profile && streq(conf->forward->profile->name, target->name));
 }
 
 static struct effective *resolve_narrow(struct submission *s, struct effective *now) {
@@ -129,7 +131,8 @@ static int add_item(struct submission *s, const struct config_listener *conf, st
     item->to = is_narrow(&s->request) ? resolve_narrow(s, from) : overlays_resolve(&s->next, conf);
     if (!item->to)
         return -ENOMEM;
-    item->keys = keys_decided(s, from, item->to);
+    item->keys = keys_decided(s, from, item->to) & config_listener_keys(conf);
+    s->has_upstream |= config_listener_keys(conf) == SETTINGS_ALL;
     if (item->keys == 0) { /* what this listener says itself covers all of it */
         item->to = effective_unref(item->to);
         return 0;
@@ -187,9 +190,11 @@ static void note_values(struct submission *s) {
     settings_merge(&s->requested, first ? &first->to->settings : &now->settings, s->request.keys);
 }
 
-static const char *untouched_reason(const struct submission *s) {
+static const char *untouched_reason(const struct submission *s, enum setting_id id) {
     if (s->n_concerned == 0)
         return "no listener uses the profile";
+    if (id >= SETTING_UPSTREAM && !s->has_upstream)
+        return "there is no upstream leg: the target is not forward";
     return s->request.unset ? "it has no runtime value here that holds"
                             : "every listener of the profile says otherwise itself";
 }
@@ -201,7 +206,7 @@ static void explain_untouched(struct submission *s) {
         touched |= s->transaction.items[i].keys;
     for (enum setting_id id = 0; id < SETTING_MAX; id++)
         if (s->request.keys & ~touched & SETTING_BIT(id))
-            s->transaction.tally.key[id].reason = untouched_reason(s);
+            s->transaction.tally.key[id].reason = untouched_reason(s, id);
 }
 
 static int prepare_overlays(struct submission *s) {
@@ -285,11 +290,13 @@ static void run(struct job *job) {
     if (!r->unset)
         r->keys = r->settings.set_mask;
     else if (r->keys == 0)
-        r->keys = is_narrow(r) ? SETTING_BIT(SETTING_MAX) - 1 : overlays_keys(&job->change->overlays, &r->target);
+        r->keys = is_narrow(r) ? SETTINGS_ALL : overlays_keys(&job->change->overlays, &r->target);
     if (prepare_overlays(s) < 0 || add_items(s) < 0) {
         answer(s, CHANGE_NO_MEMORY, NULL);
         return;
     }
+    if (!s->has_upstream)
+        r->keys = settings_named(r->keys);
     note_values(s);
     explain_untouched(s);
     s->transaction.net = job->change->net;

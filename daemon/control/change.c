@@ -184,7 +184,7 @@ void handle_unset(struct call *call, const void *parameters, void *userdata) {
             error_no_such_setting(call, json_string_value(name));
             return;
         }
-        request.keys |= SETTING_BIT(row->id);
+        request.keys |= setting_keys(row);
     }
     submit(userdata, call, p, &request);
 }

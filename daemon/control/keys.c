@@ -20,9 +20,9 @@ static json_t *build_fault(const char *name, const char *value, char *reason) {
     return json_pack("{s:s, s:s, s:o}", "setting", name, "value", value, "reason", build_owned(reason));
 }
 
-/* The fault of one value, or NULL; *ret_error is -ENOMEM when not even that could be built. */
-static json_t *parse_one(const char *name, const char *value, struct settings *settings, int *ret_error) {
-    const struct setting *row = setting_find(name);
+/* The fault of one value, or NULL; *ret_error is -ENOMEM when not even that could be built. `given`: keys that were given. */
+static json_t *parse_one(const char *name, const struct setting *row, const char *value, struct settings *settings,
+                         uint64_t *given, int *ret_error) {
     char *reason = NULL;
     json_t *fault;
     int r;
@@ -31,12 +31,14 @@ static json_t *parse_one(const char *name, const char *value, struct settings *s
     if (!row) {
         reason = unknown_reason(name);
         r = -EINVAL;
-    } else if (settings_has(settings, row->id)) {
+    } else if (*given & SETTING_BIT(row->id)) {
         reason = strdup("this setting is given twice, under two names");
         r = -EINVAL;
     } else {
         r = settings_set_text(settings, row, value, &reason);
     }
+    if (row)
+        *given |= SETTING_BIT(row->id);
     if (r >= 0)
         return NULL;
     fault = r == -ENOMEM ? NULL : build_fault(name, value, reason);
@@ -45,21 +47,35 @@ static json_t *parse_one(const char *name, const char *value, struct settings *s
     return fault;
 }
 
-bool keys_parse(struct call *call, const json_t *map, struct settings *ret, uint64_t *ret_keys) {
-    _cleanup_(settings_done) struct settings settings = { 0 };
+/* Names of both legs, or names of one leg: these win, whatever the order. Names that nothing knows count as the former. */
+static int parse_all(const json_t *map, bool of_one_leg, struct settings *settings, json_t **faults) {
+    uint64_t given = 0;
     const char *name;
-    json_t *value, *faults;
+    json_t *value;
     int r = 0;
 
-    faults = json_array();
     json_object_foreach((json_t *) map, name, value) {
-        json_t *fault = parse_one(name, json_string_value(value), &settings, &r);
+        const struct setting *row = setting_find(name);
+        json_t *fault;
 
+        if ((row && row->leg != SETTING_LEG_ALL) != of_one_leg)
+            continue;
+        fault = parse_one(name, row, json_string_value(value), settings, &given, &r);
         if (fault)
-            faults = build_add(faults, fault);
+            *faults = build_add(*faults, fault);
         if (r < 0)
-            break;
+            return r;
     }
+    return 0;
+}
+
+bool keys_parse(struct call *call, const json_t *map, struct settings *ret, uint64_t *ret_keys) {
+    _cleanup_(settings_done) struct settings settings = { 0 };
+    json_t *faults = json_array();
+    int r = parse_all(map, false, &settings, &faults);
+
+    if (r >= 0)
+        r = parse_all(map, true, &settings, &faults);
     if (r < 0 || !faults) {
         json_decref(faults);
         call_drop(call);

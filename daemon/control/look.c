@@ -121,22 +121,37 @@ static json_t *build_value(const struct setting *row, const struct settings *set
                      "origin", origin_name(origin));
 }
 
-/* The canonical rows of the keys that are there. */
-static json_t *build_values(const struct settings *settings, const uint8_t origin[SETTING_MAX]) {
+/* Does the upstream leg have what the client leg has? */
+static bool is_twin(const struct setting *row, const struct settings *settings, const uint8_t origin[SETTING_MAX]) {
+    const struct setting *client = setting_by_id(row->id - SETTING_UPSTREAM);
+    _cleanup_free_ char *here = settings_get_text(settings, row), *there = settings_get_text(settings, client);
+
+    return here && there && streq(here, there) && origin[row->id] == origin[client->id];
+}
+
+/* The canonical rows of the keys that are there, those of the upstream leg only where it differs. */
+static json_t *build_values(const struct settings *settings, uint64_t keys, const uint8_t origin[SETTING_MAX]) {
     const struct setting *row;
     json_t *list = json_array();
 
     for (size_t i = 0; (row = setting_row(i)); i++)
-        if (!row->alias && settings_has(settings, row->id))
+        if (!row->alias && keys & SETTING_BIT(row->id) && settings_has(settings, row->id) &&
+            (row->leg != SETTING_LEG_UPSTREAM || !is_twin(row, settings, origin)))
             list = build_add(list, build_value(row, settings, origin[row->id]));
     return list;
+}
+
+static uint64_t keys_of(const struct control *c, const struct listener *l) {
+    const struct config_listener *conf = config_listener(change_config(c->change), l->name);
+
+    return conf ? config_listener_keys(conf) : SETTINGS_ALL;
 }
 
 static json_t *build_listener_scope(const struct control *c, const struct listener *l) {
     const struct effective *set = l->view->set;
 
     return json_pack("{s:s, s:s, s:s*, s:o}", "kind", "listener", "name", l->name, "profile", profile_of(c, l),
-                     "values", build_values(&set->settings, set->origin));
+                     "values", build_values(&set->settings, keys_of(c, l), set->origin));
 }
 
 /* NULL also for a profile that does not exist. */
@@ -146,7 +161,8 @@ static json_t *build_profile_scope(const struct control *c, const char *name) {
 
     if (change_profile(c->change, name, &settings, origin) < 0)
         return NULL;
-    return json_pack("{s:s, s:s, s:o}", "kind", "profile", "name", name, "values", build_values(&settings, origin));
+    return json_pack("{s:s, s:s, s:o}", "kind", "profile", "name", name, "values",
+                     build_values(&settings, SETTINGS_ALL, origin));
 }
 
 static json_t *build_all_scopes(const struct control *c) {
