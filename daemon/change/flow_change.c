@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "stream.h"
+#include "engine.h"
 
 static int remember(struct transaction_worker *tw, const struct flow *f) {
     if (f->id.slot >= tw->n_before) {
@@ -84,7 +84,7 @@ static uint64_t apply_daemon_settings(struct worker *w, struct flow *f, const st
 
         if (!(keys & SETTING_BIT(id)) || !is_daemon_setting(id))
             continue;
-        stream_apply(w, f, id, set, &result);
+        engine_of(f)->apply(w, f, id, set, &result);
         if (result.outcome == QOS_DEFERRED)
             kept |= SETTING_BIT(id);
         if (c)
@@ -112,7 +112,7 @@ static void reflect(struct flow *f, const struct qos_socket *s) {
 static void swap(struct worker *w, struct flow *f, struct effective *to) {
     effective_unref(f->client.set);
     f->client.set = to;
-    stream_settings_changed(w, f);
+    engine_of(f)->changed(w, f);
 }
 
 void flow_change_apply(struct transaction_worker *tw, struct worker *w, struct flow *f,

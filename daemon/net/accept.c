@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+#include "accept.h"
+
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "event.h"
-#include "stream_internal.h"
+#include "life.h"
 
 /* Connections taken a turn: the flows that exist want their turn as well, and the other workers their share. */
 #define ACCEPTS_PER_TURN 16
@@ -69,7 +70,7 @@ static int take(int listen_fd, int *ret_fd, struct address *ret_peer) {
     return 1;
 }
 
-bool stream_permits(const struct settings *set, const uint8_t key[static 16]) {
+bool accept_permits(const struct settings *set, const uint8_t key[static 16]) {
     const struct cidr_list *allow = set->v[SETTING_ALLOW].cidrs, *deny = set->v[SETTING_DENY].cidrs;
     int allowed = cidr_list_match(allow, key), denied = cidr_list_match(deny, key);
 
@@ -99,7 +100,7 @@ static bool admit(struct endpoint_source *from, int fd, const struct address *pe
     int r;
 
     address_key(peer, key);
-    if (!stream_permits(set, key)) {
+    if (!accept_permits(set, key)) {
         refuse(from, fd, peer, STAT_REFUSED_DENIED, "not permitted by allow and deny");
         return false;
     }
@@ -107,7 +108,7 @@ static bool admit(struct endpoint_source *from, int fd, const struct address *pe
         refuse(from, fd, peer, STAT_REFUSED_SOURCE, "max_connections_per_source is reached");
         return false;
     }
-    r = stream_open(from, fd, peer);
+    r = life_open(from, fd, peer);
     if (r < 0) {
         admission_source_leave(a, key);
         refuse(from, fd, peer, STAT_REFUSED_UNAVAILABLE, strerror(-r));
@@ -117,7 +118,7 @@ static bool admit(struct endpoint_source *from, int fd, const struct address *pe
     return true;
 }
 
-void stream_accept(struct endpoint_source *from) {
+void accept_turn(struct endpoint_source *from) {
     struct worker *w = from->worker;
     struct listener *l = from->view->listener;
     int64_t limit = from->view->set->settings.v[SETTING_MAX_CONNECTIONS].number;
@@ -142,7 +143,7 @@ void stream_accept(struct endpoint_source *from) {
     }
 }
 
-void stream_refuse(struct endpoint_source *from) {
+void accept_refuse(struct endpoint_source *from) {
     struct address peer;
     int fd = -EBADF, r;
 

@@ -5,9 +5,9 @@
 #include <netinet/udp.h>
 #include <sys/epoll.h>
 
+#include "accept.h"
 #include "datagram_internal.h"
 #include "event.h"
-#include "stream.h"
 
 /* How long a turn may compress and decompress before the worker's other sources have theirs. */
 #define CODING_USEC (2 * USEC_PER_MSEC)
@@ -165,7 +165,7 @@ static bool open_message(struct turn *t) {
     t->route = -1;
     count_received(t);
     address_key(datagram_intake_peer(in), key);
-    if (!stream_permits(t->set, key)) {
+    if (!accept_permits(t->set, key)) {
         stats_add(t->stats, STAT_REFUSED_DENIED, in->n_parts);
         datagram_intake_skip(in);
     }

@@ -37,7 +37,7 @@ static void apply_compression(struct worker *w, struct flow *f, const union sett
         change_level(w, f, v->coding.level, ret);
     } else if (f->coding.encoder) {
         *ret = (struct qos_result){ .outcome = QOS_DEFERRED, .reason = FORMAT_FIXED };
-    } else if (f->client.tx_payload_bytes == 0 || id == f->encode_id) {
+    } else if (f->tx_payload_bytes == 0 || id == f->encode_id) {
         f->encode_id = id;
     } else {
         *ret = (struct qos_result){ .outcome = QOS_DEFERRED, .reason = BEGUN_PLAIN };

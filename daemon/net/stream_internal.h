@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shared by the files of the TCP engine: stream.c (life cycle), stream_in.c and stream_out.c (stages), accept.c.
+ * Shared by the files of the engine for flows whose target takes payloads: stream.c (turns and timers), stream_in.c and
+ * stream_out.c (stages: socket, decompress, deframe, target; reply, frame, compress, socket), stream_change.c.
  */
 #pragma once
 
 #include <sys/uio.h>
 
-#include "event.h"
-#include "stream.h"
-
-/* Opens an accepted and admitted socket as a flow; takes `fd` over on success. 0, -ENOMEM, -errno. */
-int stream_open(struct endpoint_source *from, int fd, const struct address *peer) _must_check_;
+#include "life.h"
 
 /* What is wrong with the input of a flow: the stages return -EBADMSG and leave it here. */
 struct stream_fault {
@@ -46,6 +43,6 @@ int stream_write_trailer(struct worker *w, struct flow *f) _must_check_;
 /* The flow's one timer: the earliest of what it waits for. */
 void stream_arm_timer(struct worker *w, struct flow *f);
 
-static inline union setting_value stream_setting(const struct flow *f, enum setting_id id) {
-    return f->client.set->settings.v[id];
-}
+/* A setting of the daemon itself, live: engine.apply. */
+void stream_apply(struct worker *w, struct flow *f, enum setting_id id, const struct settings *set,
+                  struct qos_result *ret);

@@ -35,7 +35,7 @@ static int send_now(struct worker *w, struct flow *f, const struct iovec *iov, u
 }
 
 int stream_flush(struct worker *w, struct flow *f) {
-    struct buf *out = f->client.out;
+    struct buf *out = f->out;
     struct iovec iov;
     size_t sent;
     int r;
@@ -49,7 +49,7 @@ int stream_flush(struct worker *w, struct flow *f) {
     out->start += sent;
     f->blocked = buf_size(out) > 0;
     if (!f->blocked)
-        f->client.out = pool_return(&w->pool, out);
+        f->out = pool_return(&w->pool, out);
     return 0;
 }
 
@@ -57,7 +57,7 @@ int stream_flush(struct worker *w, struct flow *f) {
 static int keep(struct worker *w, struct flow *f, const struct iovec *iov, unsigned n_iov, size_t skip) {
     for (unsigned i = 0; i < n_iov; i++) {
         size_t from = MIN(skip, iov[i].iov_len);
-        int r = pool_append(&w->pool, &f->client.out, (const uint8_t *) iov[i].iov_base + from, iov[i].iov_len - from);
+        int r = pool_append(&w->pool, &f->out, (const uint8_t *) iov[i].iov_base + from, iov[i].iov_len - from);
 
         if (r < 0)
             return r;
@@ -70,7 +70,7 @@ static int write_all(struct worker *w, struct flow *f, const struct iovec *iov, 
     size_t sent = 0;
     int r;
 
-    if (!is_batched(f) && !f->client.out) {
+    if (!is_batched(f) && !f->out) {
         r = send_now(w, f, iov, n_iov, &sent);
         if (r < 0)
             return r;
@@ -79,8 +79,8 @@ static int write_all(struct worker *w, struct flow *f, const struct iovec *iov, 
     if (r < 0)
         return r;
     if (!is_batched(f))
-        f->blocked = f->client.out != NULL;
-    else if (!f->blocked && buf_size(f->client.out) >= BATCH_BYTES)
+        f->blocked = f->out != NULL;
+    else if (!f->blocked && buf_size(f->out) >= BATCH_BYTES)
         return stream_flush(w, f);
     return 0;
 }
@@ -119,7 +119,7 @@ static int reply_in_stream(struct worker *w, struct flow *f, const struct iovec 
     int r = 0;
 
     if (!f->coding.encoder)
-        r = encoder_new(f->encode_id, stream_setting(f, SETTING_COMPRESSION).coding.level, &f->coding.encoder);
+        r = encoder_new(f->encode_id, flow_setting(f, SETTING_COMPRESSION).coding.level, &f->coding.encoder);
     for (unsigned i = 0; i < n_iov && r >= 0; i++) {
         bool last = i + 1 == n_iov && !is_batched(f);
 
@@ -146,7 +146,7 @@ static int reply_whole(struct worker *w, struct flow *f, const struct iovec *iov
         return -ENOMEM;
     for (unsigned i = 0, at = 0; i < n_iov && n_iov > 1; at += iov[i++].iov_len)
         memcpy(plain + at, iov[i].iov_base, iov[i].iov_len);
-    n = codec_encode_whole(&w->codecs, f->encode_id, stream_setting(f, SETTING_COMPRESSION).coding.level, plain, size,
+    n = codec_encode_whole(&w->codecs, f->encode_id, flow_setting(f, SETTING_COMPRESSION).coding.level, plain, size,
                            out, room);
     return n < 0 ? (int) n : stream_write(w, f, out, (size_t) n);
 }
@@ -175,7 +175,7 @@ int stream_reply(struct worker *w, struct flow *f, const struct span *span) {
         return -EPROTO;
     stats_add(stats, STAT_REPLIES, 1);
     stats_add(stats, STAT_TX_PAYLOAD_BYTES, span->size);
-    f->client.tx_payload_bytes += span->size;
+    f->tx_payload_bytes += span->size;
     n_iov = frame(f, span, &wrap, iov);
     if (f->encode_id == CODING_OFF)
         return write_all(w, f, iov, n_iov);

@@ -6,7 +6,8 @@
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 
-#include "stream.h"
+#include "engine.h"
+#include "life.h"
 #include "task.h"
 
 bool flow_selector_matches(const struct flow_selector *s, const struct flow *f) {
@@ -52,8 +53,8 @@ static void read_kernel(const struct flow *f, struct flow_row *row) {
     }
     (void) ioctl(s.fd, SIOCINQ, &unread);
     (void) ioctl(s.fd, SIOCOUTQ, &unsent);
-    row->receive_queue = (uint64_t) unread + buf_size(f->client.in) + buf_size(f->client.plain);
-    row->send_queue = (uint64_t) unsent + buf_size(f->client.out);
+    row->receive_queue = (uint64_t) unread;
+    row->send_queue = (uint64_t) unsent;
 }
 
 static void fill_row(const struct worker *w, const struct flow *f, struct flow_row *row) {
@@ -67,15 +68,9 @@ static void fill_row(const struct worker *w, const struct flow *f, struct flow_r
         .idle_usec = w->loop.now_usec - f->active_usec,
         .rx_bytes = f->client.rx_bytes,
         .tx_bytes = f->client.tx_bytes,
-        .rx_payload_bytes = f->client.rx_payload_bytes,
-        .tx_payload_bytes = f->client.tx_payload_bytes,
-        .payloads = f->payloads,
-        .encode_id = f->encode_id,
-        .decode_id = f->decode_id,
-        .encode_level = f->coding.encoder ? coder_level(f->coding.encoder)
-                                          : f->client.set->settings.v[SETTING_COMPRESSION].coding.level,
     };
     read_kernel(f, row);
+    engine_of(f)->describe(w, f, row);
 }
 
 struct listing {
@@ -163,9 +158,9 @@ static void close_flow(struct task *task, struct worker *w, struct flow *f) {
         return;
     atomic_fetch_add(&c->n, 1);
     if (c->orderly)
-        stream_finish(w, f);
+        engine_of(f)->finish(w, f);
     else
-        stream_end(w, f, STREAM_END_CLOSED, 0);
+        life_end(w, f, LIFE_END_CLOSED, 0);
 }
 
 static void closing_done(struct task *task) {

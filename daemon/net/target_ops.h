@@ -24,6 +24,8 @@ struct payload {
     const struct flow_id *flow; /* NULL for a datagram */
 };
 
+struct engine;
+
 struct target_ops {
     const char *name; /* as in the configuration */
     /* Main thread, when a listener starts or its configuration changed. *ret is shared by all workers: immutable, or
@@ -33,6 +35,7 @@ struct target_ops {
     void (*stop)(void *state);
     /* Worker. Handles one payload; *ret_reply (data NULL beforehand: no reply) is what goes back. It must stay valid as
      * long as the payload does: it points into the payload, the state, or static memory. Must not block. */
+    const struct engine *engine; /* of TCP flows that the target does not take payload by payload; else NULL */
     void (*payload)(void *state, struct stats *stats, const struct payload *payload, struct span *ret_reply);
     /* Main thread, about once a second; NULL when there is nothing to do. */
     void (*tick)(void *state);

@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 
+#include "accept.h"
 #include "datagram.h"
+#include "engine.h"
+#include "life.h"
 #include "net.h"
-#include "stream.h"
 
 /* When epoll does not take an endpoint back for want of memory. */
 #define WATCH_RETRY_USEC USEC_PER_SEC
@@ -33,7 +35,7 @@ static bool run_ready(struct loop_job *job) {
         next = f->next;
         f->next = NULL;
         f->ready = false;
-        stream_turn(w, f);
+        engine_of(f)->turn(w, f);
     }
     return true;
 }
@@ -84,7 +86,7 @@ static void *run(void *userdata) {
         struct flow *f = flow_table_at(&w->flows, slot);
 
         if (f)
-            stream_end(w, f, STREAM_END_CLOSED, 0);
+            life_end(w, f, LIFE_END_CLOSED, 0);
     }
     while (w->endpoints)
         worker_remove_endpoint(w, w->endpoints->endpoint);
@@ -158,9 +160,9 @@ static void on_event(struct loop_source *source, uint32_t events) {
     if (!is_listening(s))
         datagram_turn(s, events);
     else if (s->view)
-        stream_accept(s);
+        accept_turn(s);
     else
-        stream_refuse(s);
+        accept_refuse(s);
 }
 
 static int watch(struct endpoint_source *s) {

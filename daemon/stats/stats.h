@@ -29,6 +29,7 @@
     X(FRAME_ERRORS, "frame_errors", "flows with a wrong, too large, late or truncated frame")                          \
     X(RESETS, "resets", "flows that the peer reset")                                                                   \
     X(TIMEOUTS, "timeouts", "flows closed by idle_timeout")                                                            \
+    X(UPSTREAM_ERRORS, "upstream_errors", "flows that no upstream took, or that the upstream reset")                   \
     X(ERRORS, "errors", "flows that ended with another error")                                                         \
     X(LOST_BYTES, "lost_bytes", "reply bytes that a closing flow could not deliver")                                   \
     X(TX_DROPPED, "tx_dropped", "datagrams that could not be sent")                                                    \

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+#include "life.h"
+
+#include <errno.h>
+
+#include "engine.h"
+
+static const struct {
+    const char *text;
+    enum counter counter;
+} ends[LIFE_END_MAX] = {
+    [LIFE_END_DONE] = { "done", STAT_CLOSED },
+    [LIFE_END_RESET] = { "reset by the peer", STAT_RESETS },
+    [LIFE_END_UPSTREAM] = { "no upstream", STAT_UPSTREAM_ERRORS },
+    [LIFE_END_ERROR] = { "error", STAT_ERRORS },
+    [LIFE_END_IDLE] = { "idle timeout", STAT_TIMEOUTS },
+    [LIFE_END_CLOSED] = { "closed on request", STAT_CLOSED },
+};
+
+static void log_end(const struct flow *f, enum life_end why, int error) {
+    enum event_kind kind = why == LIFE_END_ERROR ? EVENT_FLOW_FAILED : EVENT_FLOW_CLOSED;
+    char id[FLOW_ID_TEXT_MAX], peer[ADDRESS_TEXT_MAX];
+
+    if (!event_enabled(kind))
+        return;
+    event_log(kind,
+              EVENT_FIELDS({ FIELD_LISTENER, f->view->listener->name }, { FIELD_FLOW, flow_id_format(f->id, id) },
+                           { FIELD_PEER, address_format(&f->peer, peer) }, { FIELD_RESULT, ends[why].text }),
+              "%s: flow %s from %s ended: %s%s%s, %llu bytes in, %llu out", f->view->listener->name, id, peer,
+              ends[why].text, error ? ": " : "", error ? strerror(-error) : "", (unsigned long long) f->client.rx_bytes,
+              (unsigned long long) f->client.tx_bytes);
+}
+
+void life_end(struct worker *w, struct flow *f, enum life_end why, int error) {
+    struct listener_view *view = f->view;
+    struct stats *stats = worker_stats(w, view);
+    uint8_t key[16];
+
+    log_end(f, why, error);
+    if (ends[why].counter != STAT_CLOSED)
+        stats_add(stats, ends[why].counter, 1);
+    stats_add(stats, STAT_CLOSED, 1);
+    stats_add(stats, STAT_LOST_BYTES,
+              engine_of(f)->release(w, f, why == LIFE_END_RESET || why == LIFE_END_UPSTREAM || why == LIFE_END_ERROR));
+
+    loop_remove(&w->loop, &f->client.source);
+    wheel_disarm(&w->loop.wheel, &f->timer);
+    f->client.source.fd = close_fd(f->client.source.fd);
+    f->client.set = effective_unref(f->client.set);
+    f->endpoint = endpoint_unref(f->endpoint);
+    address_key(&f->peer, key);
+    admission_source_leave(&view->listener->admission, key);
+    worker_leave(w, view->listener);
+    f->view = listener_view_unref(view);
+    if (f->ready)
+        worker_forget_ready(w, f);
+    flow_table_give(&w->flows, f);
+}
+
+void life_end_by_error(struct worker *w, struct flow *f, int error) {
+    bool reset = error == -ECONNRESET || error == -EPIPE;
+
+    life_end(w, f, reset ? LIFE_END_RESET : LIFE_END_ERROR, error);
+}
+
+static bool reflects(const struct settings *set) {
+    return !settings_inherits(set, SETTING_DSCP) && set->v[SETTING_DSCP].number == DSCP_REFLECT;
+}
+
+/* IPv6 tells the mark of the latest segment: follow it. */
+static void follow_mark(struct flow *f) {
+    struct qos_socket s = flow_qos_socket(f, f->endpoint->socket.domain);
+    uint8_t tos;
+
+    if (qos_received_tos(&s, &tos) == QOS_MARK_NONE || (tos & 0xfc) == (f->received_tos & 0xfc))
+        return;
+    f->received_tos = tos;
+    (void) qos_set_tos(&s, tos & 0xfc);
+}
+
+void life_on_received(struct flow *f) {
+    const struct settings *set = &f->client.set->settings;
+
+    if (reflects(set) && f->received_label == QOS_MARK_LATEST)
+        follow_mark(f);
+    if (!settings_inherits(set, SETTING_QUICKACK))
+        qos_rearm_quickack(f->client.source.fd, set->v[SETTING_QUICKACK].number != 0);
+}
+
+/* ---- the beginning ---- */
+
+/* Keys that are inherited now, but had another value on the listening socket when the handshake was made, perhaps. */
+static uint64_t outdated_keys(const struct flow *f) {
+    const struct settings *set = &f->client.set->settings;
+    uint64_t inherited = set->inherit_mask;
+
+    if (reflects(set))
+        inherited |= SETTING_BIT(SETTING_DSCP);
+    return inherited & atomic_load(&f->endpoint->touched);
+}
+
+/* What the accepted socket did not inherit from the listening one, and the mark that the handshake brought. */
+static int prepare_socket(struct worker *w, struct flow *f) {
+    struct qos_socket s = flow_qos_socket(f, f->endpoint->socket.domain);
+    const struct settings *set = &f->client.set->settings;
+    uint64_t outdated = outdated_keys(f);
+    int r = qos_apply_accepted(&s, set), q;
+
+    if (outdated) {
+        q = qos_apply(&s, set, outdated, &f->endpoint->baseline, NULL, NULL);
+        r = r < 0 ? r : q;
+    }
+    f->received_label = qos_received_tos(&s, &f->received_tos);
+    if (f->received_label == QOS_MARK_NONE)
+        return r;
+    stats_mark(worker_stats(w, f->view), f->received_tos);
+    if (reflects(set))
+        (void) qos_set_tos(&s, f->received_tos & 0xfc);
+    return r;
+}
+
+static void log_opened(const struct flow *f) {
+    char id[FLOW_ID_TEXT_MAX], peer[ADDRESS_TEXT_MAX];
+
+    if (event_enabled(EVENT_FLOW_OPENED))
+        event_log(EVENT_FLOW_OPENED,
+                  EVENT_FIELDS({ FIELD_LISTENER, f->view->listener->name }, { FIELD_FLOW, flow_id_format(f->id, id) },
+                               { FIELD_PEER, address_format(&f->peer, peer) }),
+                  "%s: flow %s from %s opened", f->view->listener->name, id, peer);
+}
+
+static void on_expire(struct timer *timer) {
+    struct flow *f = CONTAINER_OF(timer, struct flow, timer);
+
+    engine_of(f)->expire(f->worker, f);
+}
+
+int life_open(struct endpoint_source *from, int fd, const struct address *peer) {
+    struct worker *w = from->worker;
+    struct flow *f = flow_table_take(&w->flows);
+    int r, prepared;
+
+    if (!f)
+        return -ENOMEM;
+    f->worker = w;
+    f->view = from->view;
+    f->endpoint = from->endpoint;
+    f->peer = *peer;
+    f->v4_mapped = address_is_v4_mapped(peer);
+    f->opened_usec = f->active_usec = w->loop.now_usec;
+    f->timer.on_expire = on_expire;
+    f->client.set = from->view->set;
+    f->client.source.fd = fd;
+    prepared = prepare_socket(w, f);
+    f->state = FLOW_OPEN;
+    r = engine_of(f)->open(w, f);
+    if (r < 0) {
+        flow_table_give(&w->flows, f);
+        return r;
+    }
+    listener_view_ref(f->view);
+    endpoint_ref(f->endpoint);
+    effective_ref(f->client.set);
+    if (prepared < 0 && !(prepared == -EPERM && f->endpoint->lacks_capability))
+        event_log(EVENT_SETTING_LIMITED, EVENT_FIELDS({ FIELD_LISTENER, f->view->listener->name }),
+                  "%s: an accepted connection did not take every setting: %s", f->view->listener->name,
+                  strerror(-prepared));
+    log_opened(f);
+    return 0;
+}
