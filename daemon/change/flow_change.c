@@ -93,11 +93,45 @@ static uint64_t apply_daemon_settings(struct worker *w, struct flow *f, const st
     return kept;
 }
 
-static uint64_t socket_keys(uint64_t keys) {
+/* Socket options of the client leg. */
+static uint64_t client_keys(uint64_t keys) {
     for (enum setting_id id = 0; id < SETTING_MAX; id++)
         if (is_daemon_setting(id))
             keys &= ~SETTING_BIT(id);
-    return keys;
+    return keys & ~SETTINGS_UPSTREAM;
+}
+
+static void count_upstream(enum setting_id id, const struct qos_result *result, void *userdata) {
+    count(SETTING_UPSTREAM + id, result, userdata);
+}
+
+static const struct qos_baseline *fresh_baseline(struct transaction_worker *tw, int domain) {
+    struct qos_socket s = { .fd = -EBADF, .domain = domain, .type = SOCK_STREAM };
+
+    if (tw->fresh_domain == domain)
+        return &tw->fresh;
+    s.fd = socket(domain, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (s.fd < 0)
+        return NULL; /* what is inherited stays as it is */
+    qos_baseline_capture(&s, &tw->fresh);
+    tw->fresh_domain = domain;
+    close_fd(s.fd);
+    return &tw->fresh;
+}
+
+/* The upstream leg's options, under the client leg's ids. */
+static int apply_upstream(struct transaction_worker *tw, const struct flow *f, const struct effective *to,
+                          uint64_t keys, struct counting *c) {
+    struct qos_socket s;
+    socklen_t size = sizeof(s.domain);
+
+    keys = client_keys(keys >> SETTING_UPSTREAM);
+    if (!keys || !engine_of(f)->upstream)
+        return 0;
+    s = engine_of(f)->upstream(f);
+    if (s.fd < 0 || getsockopt(s.fd, SOL_SOCKET, SO_DOMAIN, &s.domain, &size) < 0 || s.domain == AF_UNIX)
+        return 0; /* one that is connected later has it then; a Unix socket has none of this */
+    return qos_apply(&s, &to->upstream, keys, fresh_baseline(tw, s.domain), c ? count_upstream : NULL, c);
 }
 
 /* With dscp = reflect the mark received wins over the socket's base mark. */
@@ -130,7 +164,8 @@ void flow_change_apply(struct transaction_worker *tw, struct worker *w, struct f
         count((enum setting_id) __builtin_ctzll(item->keys), &no_memory, &c);
         return;
     }
-    (void) qos_apply(&s, &item->to->settings, socket_keys(item->keys), &f->endpoint->baseline, count, &c);
+    (void) qos_apply(&s, &item->to->settings, client_keys(item->keys), &f->endpoint->baseline, count, &c);
+    (void) apply_upstream(tw, f, item->to, item->keys, &c);
     kept = apply_daemon_settings(w, f, &item->to->settings, item->keys, &c);
     to = derive(tw, f->client.set, item, item->keys & ~kept);
     if (!to) {
@@ -154,7 +189,8 @@ void flow_change_undo(struct transaction_worker *tw, struct worker *w, struct fl
         to = item->from;
     if (!to)
         return;
-    if (qos_apply(&s, &to->settings, socket_keys(item->keys), &f->endpoint->baseline, NULL, NULL) < 0)
+    if (qos_apply(&s, &to->settings, client_keys(item->keys), &f->endpoint->baseline, NULL, NULL) < 0 ||
+        apply_upstream(tw, f, to, item->keys, NULL) < 0)
         tw->undo_failed++;
     (void) apply_daemon_settings(w, f, &to->settings, item->keys, NULL);
     swap(w, f, effective_ref(to));

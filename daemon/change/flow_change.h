@@ -24,6 +24,9 @@ struct transaction_worker {
         uint64_t keys;
     } derived[DERIVED_MAX];
     unsigned next_derived;
+    /* What the kernel gives a new socket of a family: what upstream legs inherit. Read when it is needed. */
+    int fresh_domain; /* 0: not read yet */
+    struct qos_baseline fresh;
 };
 
 void flow_change_apply(struct transaction_worker *tw, struct worker *w, struct flow *f,

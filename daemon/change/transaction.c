@@ -18,7 +18,8 @@ static bool daemon_setting_concerns(enum setting_id id, int type) {
     static const uint64_t stream_only =
             SETTING_BIT(SETTING_IO_BUFFER) | SETTING_BIT(SETTING_IDLE_TIMEOUT) | SETTING_BIT(SETTING_MAX_CONNECTIONS) |
             SETTING_BIT(SETTING_MAX_CONNECTIONS_PER_SOURCE) | SETTING_BIT(SETTING_COMPRESSION_UNIT) |
-            SETTING_BIT(SETTING_PAYLOAD_LIMIT) | SETTING_BIT(SETTING_FRAME_TIMEOUT);
+            SETTING_BIT(SETTING_PAYLOAD_LIMIT) | SETTING_BIT(SETTING_FRAME_TIMEOUT) |
+            SETTING_BIT(SETTING_CONNECT_TIMEOUT) | SETTING_BIT(SETTING_HALF_CLOSE_TIMEOUT);
 
     return type == SOCK_STREAM || !(stream_only & SETTING_BIT(id));
 }
@@ -32,11 +33,15 @@ static uint64_t daemon_keys(uint64_t keys) {
     return found;
 }
 
-static void apply_endpoint(struct transaction *t, const struct transaction_item *item, struct endpoint *e) {
-    uint64_t own = daemon_keys(item->keys);
+static uint64_t endpoint_keys(uint64_t keys) {
+    return keys & ~(SETTINGS_UPSTREAM | daemon_keys(keys));
+}
 
-    endpoint_touch(e, item->keys & ~own);
-    (void) qos_apply(&e->socket, &item->to->settings, item->keys & ~own, &e->baseline, count_endpoint, t);
+static void apply_endpoint(struct transaction *t, const struct transaction_item *item, struct endpoint *e) {
+    uint64_t own = daemon_keys(item->keys) & ~SETTINGS_UPSTREAM;
+
+    endpoint_touch(e, endpoint_keys(item->keys));
+    (void) qos_apply(&e->socket, &item->to->settings, endpoint_keys(item->keys), &e->baseline, count_endpoint, t);
     for (enum setting_id id = 0; id < SETTING_MAX; id++) {
         struct qos_result result = { .outcome = QOS_NOT_APPLICABLE };
 
@@ -69,8 +74,7 @@ static void each_endpoint(struct transaction *t,
 
 static void try_endpoint(struct transaction *t, const struct transaction_item *item, struct endpoint *e) {
     if (item->view || e->socket.type == SOCK_STREAM)
-        (void) !qos_try(&e->socket, &item->to->settings, item->keys & ~daemon_keys(item->keys), &e->baseline,
-                        count_endpoint, t);
+        (void) !qos_try(&e->socket, &item->to->settings, endpoint_keys(item->keys), &e->baseline, count_endpoint, t);
 }
 
 static void change_endpoint(struct transaction *t, const struct transaction_item *item, struct endpoint *e) {
@@ -79,8 +83,8 @@ static void change_endpoint(struct transaction *t, const struct transaction_item
 }
 
 static void restore_endpoint(struct transaction *t, const struct transaction_item *item, struct endpoint *e) {
-    if (item->view && qos_apply(&e->socket, &item->from->settings, item->keys & ~daemon_keys(item->keys), &e->baseline,
-                                NULL, NULL) < 0)
+    if (item->view &&
+        qos_apply(&e->socket, &item->from->settings, endpoint_keys(item->keys), &e->baseline, NULL, NULL) < 0)
         t->undo_failed++;
 }
 

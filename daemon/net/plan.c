@@ -142,7 +142,8 @@ static int plan_listener(struct making *m, const struct config_listener *conf, p
             return r;
     }
     m->plan->n_listeners++;
-    r = target_new(net_target(n, conf->target), conf, &target);
+    r = target_new(net_target(n, conf->target), conf, n->n_workers, pl->added ? NULL : pl->listener->view->target,
+                   &target);
     if (r < 0)
         return r;
     set = settings(conf, userdata);

@@ -130,6 +130,7 @@ void worker_stop(struct worker *w) {
 void worker_done(struct worker *w) {
     flow_table_done(&w->flows);
     pool_done(&w->pool);
+    pipe_pool_done(&w->pipes);
     codec_pool_done(&w->codecs);
     w->batch = datagram_batch_free(w->batch);
     for (unsigned i = 0; i < SCRATCH_MAX; i++)

@@ -12,6 +12,7 @@
 #include "flow.h"
 #include "listener.h"
 #include "loop.h"
+#include "pipes.h"
 #include "pool.h"
 
 struct net;
@@ -52,6 +53,7 @@ struct worker {
     struct endpoint_source *endpoints;
     struct endpoint_source *dead; /* freed at the end of the turn */
     struct pool pool;
+    struct pipe_pool pipes;
     struct codec_pool codecs;
     struct {
         void *data;

@@ -25,7 +25,7 @@ static struct target *start(const struct target_ops *ops, const char *reply) {
     const struct config_listener conf = { .name = (char *) "orders", .target = ops->name, .reply = (char *) reply };
     struct target *t;
 
-    assert_int_equal(target_new(ops, &conf, &t), 0);
+    assert_int_equal(target_new(ops, &conf, 1, NULL, &t), 0);
     return t;
 }
 

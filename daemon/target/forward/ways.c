@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "relay.h"
+
+/* Splicing loses on small pieces and wins on large ones (64K); at some 1400 bytes it ties. */
+#define LARGE_BYTES ((size_t) 64 * 1024)
+#define SMALL_BYTES ((size_t) 16 * 1024)
+#define LARGE_READS 2   /* so many large reads in a row: splice */
+#define SMALL_SPLICES 9 /* so many small splices in a row: copy again */
+
+struct run {
+    struct worker *w;
+    struct flow *f;
+    struct relay_way *way;
+    struct leg *from, *to;
+    int *error;
+};
+
+static bool is_up(const struct run *r) {
+    return r->way == &r->f->relay.to_upstream;
+}
+
+static void count_received(const struct run *r, size_t n) {
+    struct stats *stats = worker_stats(r->w, r->f->view);
+
+    r->f->active_usec = r->w->loop.now_usec;
+    r->from->rx_bytes += n;
+    if (is_up(r)) {
+        stats_add(stats, STAT_RX_BYTES, n);
+        life_on_received(r->f);
+    } else {
+        upstream_count(&r->f->relay.to->counters[r->w->index].rx_bytes, n);
+    }
+}
+
+static void count_sent(const struct run *r, size_t n) {
+    r->f->active_usec = r->w->loop.now_usec;
+    r->to->tx_bytes += n;
+    if (is_up(r))
+        upstream_count(&r->f->relay.to->counters[r->w->index].tx_bytes, n);
+    else
+        stats_add(worker_stats(r->w, r->f->view), STAT_TX_BYTES, n);
+}
+
+static bool is_for_later(int error) {
+    return error == EAGAIN || error == EINTR || error == ENOBUFS || error == ENOMEM;
+}
+
+/* Bytes sent, 0 when the socket takes none now, or a negative errno. */
+static ssize_t send_some(const struct run *r, const void *data, size_t size) {
+    ssize_t n = send(r->to->source.fd, data, size, MSG_NOSIGNAL);
+
+    if (n < 0)
+        return is_for_later(errno) ? 0 : -errno;
+    count_sent(r, (size_t) n);
+    return n;
+}
+
+/* The same out of the pipe. */
+static ssize_t send_from_pipe(const struct run *r) {
+    struct pipe *pipe = r->way->pipe;
+    ssize_t n = splice(pipe->read_fd, NULL, r->to->source.fd, NULL, pipe->filled, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+
+    if (n < 0)
+        return is_for_later(errno) ? 0 : -errno;
+    pipe->filled -= (size_t) n;
+    count_sent(r, (size_t) n);
+    return n;
+}
+
+static enum way_result receiver_gone(const struct run *r, ssize_t error) {
+    *r->error = (int) error;
+    return WAY_RECEIVER_GONE;
+}
+
+static enum way_result sender_gone(const struct run *r, int error) {
+    *r->error = error;
+    return WAY_SENDER_GONE;
+}
+
+/* What an earlier run had to keep. */
+static enum way_result flush(const struct run *r) {
+    struct relay_way *way = r->way;
+    ssize_t n;
+
+    if (way->held) {
+        n = send_some(r, way->held->data + way->held->start, buf_size(way->held));
+        if (n < 0)
+            return receiver_gone(r, n);
+        way->held->start += (size_t) n;
+        if (buf_size(way->held) == 0)
+            way->held = pool_return(&r->w->pool, way->held);
+    }
+    if (way->pipe) {
+        n = send_from_pipe(r);
+        if (n < 0)
+            return receiver_gone(r, n);
+        if (way->pipe->filled == 0)
+            way->pipe = pipe_return(&r->w->pipes, way->pipe);
+    }
+    return WAY_ON;
+}
+
+/* The sender has sent all it will: the receiver is told when all of it has gone. */
+static enum way_result pass_end(const struct run *r) {
+    if (!r->way->ended || r->way->shut || way_blocked(r->way))
+        return WAY_ON;
+    if (shutdown(r->to->source.fd, SHUT_WR) < 0)
+        return receiver_gone(r, -errno);
+    r->way->shut = true;
+    return WAY_ON;
+}
+
+static bool wants_pipe(const struct relay_way *way) {
+    return way->large >= LARGE_READS;
+}
+
+static enum way_result copy(const struct run *r) {
+    size_t room = (size_t) flow_setting(r->f, SETTING_IO_BUFFER).number;
+    uint8_t *data = worker_scratch(r->w, SCRATCH_IN, room);
+    ssize_t n, sent;
+
+    if (!data)
+        return WAY_ON; /* level-triggered: it comes again */
+    n = recv(r->from->source.fd, data, room, 0);
+    if (n < 0)
+        return is_for_later(errno) ? WAY_ON : sender_gone(r, -errno);
+    if (n == 0) {
+        r->way->ended = true;
+        return WAY_ON;
+    }
+    count_received(r, (size_t) n);
+    r->way->large = (size_t) n >= MIN(LARGE_BYTES, room) ? MIN(r->way->large + 1, LARGE_READS) : 0;
+    sent = send_some(r, data, (size_t) n);
+    if (sent < 0)
+        return receiver_gone(r, sent);
+    if (sent < n && pool_append(&r->w->pool, &r->way->held, data + sent, (size_t) (n - sent)) < 0)
+        return receiver_gone(r, -ENOMEM);
+    return WAY_ON;
+}
+
+/* Back to copying when pieces are small. */
+static void judge_splice(struct relay_way *way, size_t n) {
+    way->small = n < SMALL_BYTES ? way->small + 1 : 0;
+    if (way->small < SMALL_SPLICES)
+        return;
+    way->small = way->large = 0;
+}
+
+static enum way_result splice_through(const struct run *r, struct pipe *pipe) {
+    ssize_t n =
+            splice(r->from->source.fd, NULL, pipe->write_fd, NULL, pipe->capacity, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    ssize_t sent;
+
+    if (n <= 0) {
+        int error = errno;
+
+        pipe_return(&r->w->pipes, pipe);
+        if (n < 0)
+            return is_for_later(error) ? WAY_ON : sender_gone(r, -error);
+        r->way->ended = true;
+        return WAY_ON;
+    }
+    pipe->filled = (size_t) n;
+    r->way->pipe = pipe;
+    count_received(r, (size_t) n);
+    judge_splice(r->way, (size_t) n);
+    sent = send_from_pipe(r);
+    if (sent < 0)
+        return receiver_gone(r, sent);
+    if (pipe->filled == 0)
+        r->way->pipe = pipe_return(&r->w->pipes, pipe);
+    return WAY_ON;
+}
+
+enum way_result way_run(struct worker *w, struct flow *f, struct relay_way *way, bool readable, int *error) {
+    bool up = way == &f->relay.to_upstream;
+    const struct run r = {
+        .w = w,
+        .f = f,
+        .way = way,
+        .from = up ? &f->client : &f->relay.upstream,
+        .to = up ? &f->relay.upstream : &f->client,
+        .error = error,
+    };
+    enum way_result result = way_blocked(way) ? flush(&r) : WAY_ON;
+
+    if (result == WAY_ON && readable && !way->ended && !way_blocked(way)) {
+        struct pipe *pipe = wants_pipe(way) ? pipe_borrow(&w->pipes, w->loop.now_usec) : NULL;
+
+        result = pipe ? splice_through(&r, pipe) : copy(&r);
+    }
+    return result == WAY_ON ? pass_end(&r) : result;
+}
+
+uint64_t way_held(const struct relay_way *way) {
+    return buf_size(way->held) + (way->pipe ? way->pipe->filled : 0);
+}
+
+uint64_t way_drop(struct worker *w, struct relay_way *way) {
+    uint64_t lost = way_held(way);
+
+    way->held = pool_return(&w->pool, way->held);
+    way->pipe = pipe_return(&w->pipes, way->pipe);
+    return lost;
+}
