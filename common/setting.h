@@ -44,6 +44,7 @@ enum setting_id {
     SETTING_FRAME_TIMEOUT,
     SETTING_CONNECT_TIMEOUT,
     SETTING_HALF_CLOSE_TIMEOUT,
+    SETTING_SESSION_TIMEOUT,
     SETTING_MAX_CONNECTIONS,
     SETTING_MAX_CONNECTIONS_PER_SOURCE,
     SETTING_ALLOW,
@@ -63,7 +64,7 @@ enum setting_leg {
 };
 
 enum setting_type {
-    SETTING_TYPE_DSCP,      /* number: 0-63 or DSCP_REFLECT */
+    SETTING_TYPE_DSCP,      /* number: 0-63, DSCP_REFLECT or DSCP_PASSTHROUGH */
     SETTING_TYPE_TOS,       /* the same number, spelt as a byte */
     SETTING_TYPE_INTEGER,   /* number */
     SETTING_TYPE_MARK,      /* number, spelt in hexadecimal */
@@ -79,7 +80,9 @@ enum setting_type {
     SETTING_TYPE_MAX,
 };
 
-#define DSCP_REFLECT 64 /* dscp = "reflect": answer with the mark received */
+/* Numbers of dscp that are no mark. */
+#define DSCP_REFLECT 64     /* "reflect": answer with the mark received on this leg */
+#define DSCP_PASSTHROUGH 65 /* "passthrough": send with the mark received on the other leg */
 
 /* What a setting can be applied to. */
 enum {

@@ -56,8 +56,9 @@ static int parse_mark(const struct args *a, struct plan *p, char **ret_reason) {
         return r;
     if (r < 0)
         return reason_set(ret_reason, -EINVAL, "--%s: %s", row->name, reason);
-    if (value.number == DSCP_REFLECT)
-        return reason_set(ret_reason, -EINVAL, "--dscp: nothing was received yet that could be reflected");
+    if (value.number >= DSCP_REFLECT)
+        return reason_set(ret_reason, -EINVAL, "--%s: nothing was received yet that could be sent back or passed on",
+                          row->name);
     p->dscp = (int) value.number;
     return 0;
 }

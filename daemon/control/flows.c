@@ -93,9 +93,9 @@ static json_t *build_flow(const struct flow_row *row) {
     char id[FLOW_ID_TEXT_MAX], peer[ADDRESS_TEXT_MAX], local[ADDRESS_TEXT_MAX], dscp[DSCP_TEXT_MAX];
     bool marked = row->received_label != QOS_MARK_NONE;
     json_t *flow = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "id", flow_id_format(row->id, id), "listener",
-                             row->listener->name, "protocol", "tcp", "state", flow_state_name(row->state), "peer",
-                             address_format(&row->peer, peer), "local", address_format(&row->local, local), "dscp",
-                             dscp_format(row->dscp, dscp));
+                             row->listener->name, "protocol", row->datagrams ? "udp" : "tcp", "state",
+                             flow_state_name(row->state), "peer", address_format(&row->peer, peer), "local",
+                             address_format(&row->local, local), "dscp", dscp_format(row->dscp, dscp));
 
     flow = build_member(flow, "age_usec", build_number(row->age_usec));
     flow = build_member(flow, "idle_usec", build_number(row->idle_usec));

@@ -56,6 +56,7 @@ struct listener_view;
 struct endpoint;
 struct pipe;
 struct upstream;
+struct session;
 
 /* Bytes of a relayed flow on their way from one leg to the other. */
 struct relay_way {
@@ -81,7 +82,8 @@ struct flow {
     enum flow_state state;
     struct worker *worker; /* owner */
     bool v4_mapped;
-    bool ready; /* on the worker's ready list */
+    bool ready;     /* on the worker's ready list */
+    bool datagrams; /* a session of UDP: the client leg has no socket of its own (fd negative) */
     uint8_t received_tos;
     uint8_t received_label;     /* enum qos_mark_label */
     struct listener_view *view; /* one reference */
@@ -112,7 +114,8 @@ struct flow {
             struct frame_state frame;
             struct leg_coding coding;
         };
-        struct relay relay; /* by the target: its engine (target_ops.h) */
+        struct relay relay;      /* by the target: its engine (target_ops.h) */
+        struct session *session; /* the same for UDP */
     };
 };
 

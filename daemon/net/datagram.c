@@ -6,7 +6,7 @@
 #include <sys/epoll.h>
 
 #include "accept.h"
-#include "datagram_internal.h"
+#include "datagram_batch.h"
 #include "event.h"
 
 /* How long a turn may compress and decompress before the worker's other sources have theirs. */
@@ -141,17 +141,17 @@ static bool answer(struct turn *t, struct span span) {
     return true;
 }
 
-static void count_received(const struct turn *t) {
-    const struct datagram_intake *in = &t->b->intake;
+void datagram_count_received(struct endpoint_source *s, const struct datagram_intake *in) {
+    struct stats *stats = worker_stats(s->worker, s->view);
     const struct datagram_meta *meta = &in->meta;
 
-    stats_add(t->stats, STAT_RX_DATAGRAMS, in->n_parts);
-    stats_add(t->stats, STAT_RX_BYTES, in->size);
+    stats_add(stats, STAT_RX_DATAGRAMS, in->n_parts);
+    stats_add(stats, STAT_RX_BYTES, in->size);
     if (meta->has_tos)
-        stats_marks(t->stats, meta->tos, in->n_parts);
-    if (meta->has_drops && meta->drops != t->s->kernel_drops) {
-        stats_add(t->stats, STAT_KERNEL_DROPS, (uint32_t) (meta->drops - t->s->kernel_drops));
-        t->s->kernel_drops = meta->drops;
+        stats_marks(stats, meta->tos, in->n_parts);
+    if (meta->has_drops && meta->drops != s->kernel_drops) {
+        stats_add(stats, STAT_KERNEL_DROPS, (uint32_t) (meta->drops - s->kernel_drops));
+        s->kernel_drops = meta->drops;
     }
 }
 
@@ -163,7 +163,7 @@ static bool open_message(struct turn *t) {
     if (!datagram_intake_open(in))
         return false;
     t->route = -1;
-    count_received(t);
+    datagram_count_received(t->s, in);
     address_key(datagram_intake_peer(in), key);
     if (!accept_permits(t->set, key)) {
         stats_add(t->stats, STAT_REFUSED_DENIED, in->n_parts);
@@ -235,7 +235,7 @@ static bool answer_new(struct endpoint_source *s, struct datagram_batch *b) {
     return answer_all(&t);
 }
 
-void datagram_turn(struct endpoint_source *s, uint32_t events) {
+static void turn_endpoint(struct endpoint_source *s, uint32_t events) {
     bool kept = s->kept;
     struct datagram_batch *b = datagram_batch_take(s);
 
@@ -249,18 +249,19 @@ void datagram_turn(struct endpoint_source *s, uint32_t events) {
     }
 }
 
-static void set_joining(const struct endpoint_source *s, int on) {
-    /* A kernel that does not know it gives them one by one. */
-    (void) setsockopt(s->source.fd, SOL_UDP, UDP_GRO, &on, sizeof(on));
+void datagram_set_joining(int fd, bool on) {
+    int value = on;
+
+    (void) setsockopt(fd, SOL_UDP, UDP_GRO, &value, sizeof(value));
 }
 
-void datagram_start(struct endpoint_source *s) {
-    set_joining(s, true);
+static void start(struct endpoint_source *s) {
+    datagram_set_joining(s->source.fd, true);
 }
 
-void datagram_stop(struct endpoint_source *s) {
+static void stop(struct endpoint_source *s) {
     /* Who else reads the socket does not expect it. */
-    set_joining(s, false);
+    datagram_set_joining(s->source.fd, false);
     if (s->kept) {
         struct datagram_batch *b = datagram_batch_take(s);
 
@@ -268,3 +269,5 @@ void datagram_stop(struct endpoint_source *s) {
         datagram_batch_give_back(s, b);
     }
 }
+
+const struct datagram_ops datagram_ops = { .start = start, .turn = turn_endpoint, .stop = stop };

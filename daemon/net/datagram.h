@@ -11,12 +11,24 @@
 
 #include "worker.h"
 
-/* Before an endpoint is watched: what the kernel joins is told apart from now on. */
-void datagram_start(struct endpoint_source *s);
-/* One turn of a datagram endpoint: sends what waits, then receives and answers one batch. */
-void datagram_turn(struct endpoint_source *s, uint32_t events);
-/* The endpoint goes (s->removed is set): answers what was received, without waiting for the socket; what it does not take is
- * dropped and counted. */
-void datagram_stop(struct endpoint_source *s);
+struct engine;
+
+/* How the datagrams of an endpoint are handled: datagram.c answers them; a target may do otherwise. */
+struct datagram_ops {
+    /* Before an endpoint is watched. */
+    void (*start)(struct endpoint_source *s);
+    /* One turn: sends what waits, then receives one batch. */
+    void (*turn)(struct endpoint_source *s, uint32_t events);
+    /* The endpoint goes, or is handled otherwise from now on (s->removed is set): what was received is answered without
+     * waiting for the socket; what it does not take is dropped and counted. */
+    void (*stop)(struct endpoint_source *s);
+    const struct engine *engine; /* of the flows that it makes, or NULL */
+};
+
+/* For targets that take payloads. */
+extern const struct datagram_ops datagram_ops;
 
 struct datagram_batch *datagram_batch_free(struct datagram_batch *b); /* accepts NULL, returns NULL */
+
+/* What the kernel may join is told apart (UDP_GRO); a kernel that does not know it gives datagrams one by one. */
+void datagram_set_joining(int fd, bool on);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "datagram_receive.h"
 
+#include <errno.h>
+
 /* Slots a little apart from powers of two: else the beginnings of all of them compete for the same lines of the cache. */
 #define SLOT_SIZE (DATAGRAM_SIZE_MAX + 1 + 5 * 64)
 
@@ -31,7 +33,7 @@ void datagram_intake_done(struct datagram_intake *in) {
     in->memory = NULL;
 }
 
-void datagram_intake_receive(struct datagram_intake *in, int fd) {
+int datagram_intake_receive(struct datagram_intake *in, int fd) {
     int n;
 
     for (unsigned i = 0; i < in->n; i++)
@@ -39,6 +41,7 @@ void datagram_intake_receive(struct datagram_intake *in, int fd) {
     n = recvmmsg(fd, in->messages, DATAGRAM_MESSAGES, MSG_DONTWAIT, NULL);
     in->n = (unsigned) MAX(n, 0);
     in->next = in->part = in->n_parts = 0;
+    return n < 0 ? -errno : n;
 }
 
 bool datagram_intake_open(struct datagram_intake *in) {

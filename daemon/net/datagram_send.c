@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 
-#include "datagram_internal.h"
+#include "datagram_batch.h"
 #include "event.h"
 
 /* What follows from a message that the kernel did not take. */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a TCP flow lives, behind one ops table: stream.c for flows that end here, a target for flows that it relays. All
+ * How a flow lives, behind one ops table: stream.c for TCP flows that end here, a target for flows that it relays. All
  * functions run on the worker that owns the flow. What is common to all flows is in life.h.
  */
 #pragma once
 
+#include "datagram.h"
 #include "sweep.h"
 #include "worker.h"
 
@@ -36,5 +37,9 @@ struct engine {
 extern const struct engine stream_engine;
 
 static inline const struct engine *engine_of(const struct flow *f) {
-    return f->view->target->ops->engine ? f->view->target->ops->engine : &stream_engine;
+    const struct target_ops *ops = f->view->target->ops;
+
+    if (f->datagrams)
+        return ops->datagrams->engine;
+    return ops->engine ? ops->engine : &stream_engine;
 }

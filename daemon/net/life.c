@@ -14,6 +14,7 @@ static const struct {
     [LIFE_END_UPSTREAM] = { "no upstream", STAT_UPSTREAM_ERRORS },
     [LIFE_END_ERROR] = { "error", STAT_ERRORS },
     [LIFE_END_IDLE] = { "idle timeout", STAT_TIMEOUTS },
+    [LIFE_END_EVICTED] = { "made room for a new session", STAT_EVICTED },
     [LIFE_END_CLOSED] = { "closed on request", STAT_CLOSED },
 };
 
@@ -48,6 +49,8 @@ void life_end(struct worker *w, struct flow *f, enum life_end why, int error) {
     f->client.source.fd = close_fd(f->client.source.fd);
     f->client.set = effective_unref(f->client.set);
     f->endpoint = endpoint_unref(f->endpoint);
+    if (f->datagrams)
+        atomic_fetch_sub(&view->listener->sessions, 1);
     address_key(&f->peer, key);
     admission_source_leave(&view->listener->admission, key);
     worker_leave(w, view->listener);
@@ -135,13 +138,13 @@ static void on_expire(struct timer *timer) {
     engine_of(f)->expire(f->worker, f);
 }
 
-int life_open(struct endpoint_source *from, int fd, const struct address *peer) {
+/* A slot for a flow that comes in at an endpoint; references are still to be taken. */
+static struct flow *take(struct endpoint_source *from, const struct address *peer) {
     struct worker *w = from->worker;
     struct flow *f = flow_table_take(&w->flows);
-    int r, prepared;
 
     if (!f)
-        return -ENOMEM;
+        return NULL;
     f->worker = w;
     f->view = from->view;
     f->endpoint = from->endpoint;
@@ -150,21 +153,66 @@ int life_open(struct endpoint_source *from, int fd, const struct address *peer) 
     f->opened_usec = f->active_usec = w->loop.now_usec;
     f->timer.on_expire = on_expire;
     f->client.set = from->view->set;
-    f->client.source.fd = fd;
-    prepared = prepare_socket(w, f);
+    f->client.source.fd = -EBADF;
+    return f;
+}
+
+static void take_references(struct flow *f) {
     f->state = FLOW_OPEN;
-    r = engine_of(f)->open(w, f);
-    if (r < 0) {
-        flow_table_give(&w->flows, f);
-        return r;
-    }
     listener_view_ref(f->view);
     endpoint_ref(f->endpoint);
     effective_ref(f->client.set);
-    if (prepared < 0 && !(prepared == -EPERM && f->endpoint->lacks_capability))
-        event_log(EVENT_SETTING_LIMITED, EVENT_FIELDS({ FIELD_LISTENER, f->view->listener->name }),
-                  "%s: an accepted connection did not take every setting: %s", f->view->listener->name,
-                  strerror(-prepared));
+}
+
+int life_open(struct endpoint_source *from, int fd, const struct address *peer) {
+    struct worker *w = from->worker;
+    struct flow *f = take(from, peer);
+    int r, prepared;
+
+    if (!f)
+        return -ENOMEM;
+    f->client.source.fd = fd;
+    prepared = prepare_socket(w, f);
+    take_references(f);
     log_opened(f);
+    r = engine_of(f)->open(w, f);
+    if (r < 0) {
+        listener_view_unref(f->view);
+        endpoint_unref(f->endpoint);
+        effective_unref(f->client.set);
+        flow_table_give(&w->flows, f);
+        return r;
+    }
+    if (prepared < 0 && !(prepared == -EPERM && from->endpoint->lacks_capability))
+        event_log(EVENT_SETTING_LIMITED, EVENT_FIELDS({ FIELD_LISTENER, from->view->listener->name }),
+                  "%s: an accepted connection did not take every setting: %s", from->view->listener->name,
+                  strerror(-prepared));
+    return 0;
+}
+
+int life_open_session(struct endpoint_source *from, const struct address *peer, struct flow **ret) {
+    const struct settings *set = &from->view->set->settings;
+    struct listener *l = from->view->listener;
+    struct flow *f;
+    uint8_t key[16];
+
+    if (!admission_enter(&l->admission, (unsigned) set->v[SETTING_MAX_CONNECTIONS].number, from->worker->index))
+        return -EUSERS;
+    address_key(peer, key);
+    if (!admission_source_enter(&l->admission, key, (unsigned) set->v[SETTING_MAX_CONNECTIONS_PER_SOURCE].number)) {
+        worker_leave(from->worker, l);
+        return -EDQUOT;
+    }
+    f = take(from, peer);
+    if (!f) {
+        admission_source_leave(&l->admission, key);
+        worker_leave(from->worker, l);
+        return -ENOMEM;
+    }
+    f->datagrams = true;
+    take_references(f);
+    atomic_fetch_add(&l->sessions, 1);
+    log_opened(f);
+    *ret = f;
     return 0;
 }

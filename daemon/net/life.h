@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The life of a TCP flow, whatever its engine: it begins with an accepted socket and ends with everything given back.
+ * The life of a flow, whatever its engine: it begins with an accepted socket, or a new session of UDP, and ends with
+ * everything given back.
  * Runs on the worker that owns the flow.
  */
 #pragma once
@@ -16,12 +17,16 @@ enum life_end {
     LIFE_END_UPSTREAM, /* the upstream reset it, or none took it */
     LIFE_END_ERROR,    /* another socket error */
     LIFE_END_IDLE,     /* a timeout */
+    LIFE_END_EVICTED,  /* the oldest session made room for a new one */
     LIFE_END_CLOSED,   /* somebody asked: sockqctl close, the end of the drain */
     LIFE_END_MAX,
 };
 
 /* Opens an accepted and admitted socket as a flow; takes `fd` over on success. 0, -ENOMEM, -errno. */
 int life_open(struct endpoint_source *from, int fd, const struct address *peer) _must_check_;
+/* Opens a session of UDP for a peer of the endpoint, within admission. The caller's engine has no say: open() is not
+ * called. 0; -EUSERS: max_connections is reached; -EDQUOT: max_connections_per_source is; -ENOMEM. */
+int life_open_session(struct endpoint_source *from, const struct address *peer, struct flow **ret) _must_check_;
 /* Ends a flow now; `error` is a negative errno or 0. */
 void life_end(struct worker *w, struct flow *f, enum life_end why, int error);
 /* Ends it because a call on its client socket failed. */

@@ -57,10 +57,20 @@ static void read_kernel(const struct flow *f, struct flow_row *row) {
     row->send_queue = (uint64_t) unsent;
 }
 
+/* A session of UDP has its endpoint's socket towards the client. */
+static void read_endpoint(const struct flow *f, struct flow_row *row) {
+    union setting_value dscp;
+
+    row->local = f->endpoint->address;
+    if (qos_read(&f->endpoint->socket, SETTING_DSCP, &dscp) >= 0)
+        row->dscp = (uint8_t) dscp.number;
+}
+
 static void fill_row(const struct worker *w, const struct flow *f, struct flow_row *row) {
     *row = (struct flow_row){
         .id = f->id,
         .state = f->state,
+        .datagrams = f->datagrams,
         .listener = listener_ref(f->view->listener),
         .set = effective_ref(f->client.set),
         .peer = f->peer,
@@ -69,7 +79,10 @@ static void fill_row(const struct worker *w, const struct flow *f, struct flow_r
         .rx_bytes = f->client.rx_bytes,
         .tx_bytes = f->client.tx_bytes,
     };
-    read_kernel(f, row);
+    if (f->datagrams)
+        read_endpoint(f, row);
+    else
+        read_kernel(f, row);
     engine_of(f)->describe(w, f, row);
 }
 

@@ -20,6 +20,7 @@ bool flow_selector_matches(const struct flow_selector *s, const struct flow *f);
 struct flow_row {
     struct flow_id id;
     enum flow_state state;
+    bool datagrams;            /* a session of UDP */
     struct listener *listener; /* one reference */
     struct effective *set;     /* one reference */
     struct address peer, local;

@@ -25,6 +25,7 @@ struct payload {
 };
 
 struct engine;
+struct datagram_ops;
 
 struct target_ops {
     const char *name; /* as in the configuration */
@@ -38,7 +39,9 @@ struct target_ops {
     void (*stop)(void *state);
     /* Worker. Handles one payload; *ret_reply (data NULL beforehand: no reply) is what goes back. It must stay valid as
      * long as the payload does: it points into the payload, the state, or static memory. Must not block. */
-    const struct engine *engine; /* of TCP flows that the target does not take payload by payload; else NULL */
+    /* Of targets that do not take payloads: how TCP flows live, and how datagrams are handled. */
+    const struct engine *engine;
+    const struct datagram_ops *datagrams;
     void (*payload)(void *state, struct stats *stats, const struct payload *payload, struct span *ret_reply);
     /* Main thread, about once a second; NULL when there is nothing to do. */
     void (*tick)(void *state);

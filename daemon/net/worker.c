@@ -159,7 +159,7 @@ static void on_event(struct loop_source *source, uint32_t events) {
     struct endpoint_source *s = CONTAINER_OF(source, struct endpoint_source, source);
 
     if (!is_listening(s))
-        datagram_turn(s, events);
+        s->datagrams->turn(s, events);
     else if (s->view)
         accept_turn(s);
     else
@@ -176,9 +176,30 @@ static void on_retry(struct timer *timer) {
     struct endpoint_source *s = CONTAINER_OF(timer, struct endpoint_source, retry);
 
     if (!is_listening(s))
-        datagram_turn(s, EPOLLOUT);
+        s->datagrams->turn(s, EPOLLOUT);
     else if (watch(s) < 0)
         wheel_arm(&s->worker->loop.wheel, timer, s->worker->loop.now_usec + WATCH_RETRY_USEC);
+}
+
+static const struct datagram_ops *ops_of(const struct listener_view *view) {
+    return view->target->ops->datagrams ? view->target->ops->datagrams : &datagram_ops;
+}
+
+/* From now on like this; NULL: not at all. */
+static void handle_datagrams(struct endpoint_source *s, const struct datagram_ops *ops) {
+    bool removed = s->removed;
+
+    if (s->datagrams == ops)
+        return;
+    if (s->datagrams) {
+        s->removed = true;
+        s->datagrams->stop(s);
+        s->removed = removed;
+        loop_modify(&s->worker->loop, &s->source, EPOLLIN);
+    }
+    s->datagrams = ops;
+    if (ops)
+        ops->start(s);
 }
 
 int worker_add_endpoint(struct worker *w, struct endpoint *e, struct listener_view *view) {
@@ -204,7 +225,7 @@ int worker_add_endpoint(struct worker *w, struct endpoint *e, struct listener_vi
     s->next = w->endpoints;
     w->endpoints = s;
     if (!is_listening(s))
-        datagram_start(s);
+        handle_datagrams(s, ops_of(s->view));
     r = watch(s);
     if (r < 0)
         worker_remove_endpoint(w, e);
@@ -223,8 +244,8 @@ void worker_remove_endpoint(struct worker *w, const struct endpoint *e) {
     loop_remove(&w->loop, &s->source);
     wheel_disarm(&w->loop.wheel, &s->retry);
     s->removed = true;
-    if (!is_listening(s))
-        datagram_stop(s);
+    if (s->datagrams)
+        handle_datagrams(s, NULL);
     s->view = listener_view_unref(s->view);
     /* epoll may have named it in this turn already: it stays readable until the turn ends. */
     s->next = w->dead;
@@ -240,6 +261,8 @@ static void resume(struct worker *w, const struct listener *l) {
 void worker_set_view(struct worker *w, struct listener_view *view) {
     for (struct endpoint_source *s = w->endpoints; s; s = s->next)
         if (s->view && s->view->listener == view->listener) {
+            if (s->datagrams)
+                handle_datagrams(s, ops_of(view));
             listener_view_unref(s->view);
             s->view = listener_view_ref(view);
         }

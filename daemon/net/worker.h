@@ -28,19 +28,22 @@ enum scratch {
 };
 
 struct datagram_batch;
+struct datagram_ops;
 
 /* An endpoint as one worker serves it. */
 struct endpoint_source {
     struct endpoint_source *next;
     struct loop_source source;
     struct worker *worker;
-    struct endpoint *endpoint;   /* one reference */
-    struct listener_view *view;  /* one reference; the newest; NULL: unclaimed, what connects is reset */
-    struct timer retry;          /* after EMFILE, ENOBUFS */
-    struct datagram_batch *kept; /* datagrams that are not answered yet, and replies that wait for room */
-    uint32_t kernel_drops;       /* last SO_RXQ_OVFL reading */
-    bool never_whole;            /* the way out takes no UDP_SEGMENT sends */
-    bool removed;                /* it goes: nothing may wait any more */
+    struct endpoint *endpoint;            /* one reference */
+    struct listener_view *view;           /* one reference; the newest; NULL: unclaimed, what connects is reset */
+    struct timer retry;                   /* after EMFILE, ENOBUFS */
+    const struct datagram_ops *datagrams; /* how they are handled; NULL: a listening socket */
+    void *own;                            /* of whoever handles datagrams */
+    struct datagram_batch *kept;          /* datagrams that are not answered yet, and replies that wait for room */
+    uint32_t kernel_drops;                /* last SO_RXQ_OVFL reading */
+    bool never_whole;                     /* the way out takes no UDP_SEGMENT sends */
+    bool removed;                         /* it goes: nothing may wait any more */
 };
 
 struct worker {

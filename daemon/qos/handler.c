@@ -284,7 +284,7 @@ bool handler_fits(const struct qos_socket *s, const struct handler *h) {
 
 bool handler_inherits(const struct handler *h, const struct settings *set) {
     return !settings_has(set, h->id) || settings_inherits(set, h->id) ||
-           (h->id == SETTING_DSCP && set->v[h->id].number == DSCP_REFLECT);
+           (h->id == SETTING_DSCP && set->v[h->id].number >= DSCP_REFLECT);
 }
 
 int handler_apply(const struct qos_socket *s, const struct handler *h, const struct settings *set,

@@ -27,6 +27,7 @@
     X(REPLIES, "replies", "replies of the target")                                                                     \
     X(DECODE_ERRORS, "decode_errors", "flows and datagrams with corrupt or truncated compressed data")                 \
     X(FRAME_ERRORS, "frame_errors", "flows with a wrong, too large, late or truncated frame")                          \
+    X(EVICTED, "evicted", "sessions that made room for new ones at max_connections")                                   \
     X(RESETS, "resets", "flows that the peer reset")                                                                   \
     X(TIMEOUTS, "timeouts", "flows closed by idle_timeout")                                                            \
     X(UPSTREAM_ERRORS, "upstream_errors", "flows that no upstream took, or that the upstream reset")                   \

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "connect.h"
+
 #include <errno.h>
 #include <stddef.h>
 #include <sys/socket.h>
@@ -6,8 +8,8 @@
 
 #include "relay.h"
 
-static int bind_source(const struct forward *forward, const struct flow *f, int fd, int domain) {
-    const struct address *from = forward->source == FORWARD_SOURCE_CLIENT ? &f->peer : &forward->source_address;
+int connect_bind_source(const struct forward *forward, const struct address *client, int fd, int domain) {
+    const struct address *from = forward->source == FORWARD_SOURCE_CLIENT ? client : &forward->source_address;
     struct address address = *from;
     int on = 1;
 
@@ -40,7 +42,7 @@ static int prepare(const struct forward *forward, const struct flow *f, int fd, 
     r = qos_apply_accepted(&s, &f->client.set->upstream);
     if (r < 0 && r != -EPERM)
         return r;
-    return bind_source(forward, f, fd, domain);
+    return connect_bind_source(forward, &f->peer, fd, domain);
 }
 
 /* Where to: an address of the upstream, or its path. */

@@ -4,6 +4,7 @@
 #include "event.h"
 #include "forward.h"
 #include "relay.h"
+#include "session.h"
 
 /* ---- events ---- */
 
@@ -108,4 +109,5 @@ const struct target_ops target_forward = {
     .take_over = take_over,
     .stop = stop,
     .engine = &relay_engine,
+    .datagrams = &forward_datagrams,
 };

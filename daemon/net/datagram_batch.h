@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of the UDP engine share: the batch that a turn works on. See datagram.h for the whole.
+ * The batch that a turn of a UDP endpoint works on, and what sends it: for datagram.c and for targets that handle datagrams
+ * themselves. See datagram.h for the whole. On the worker that reads the endpoint.
  */
 #pragma once
 
@@ -55,6 +56,9 @@ struct datagram_batch *datagram_batch_take(struct endpoint_source *s) _must_chec
 void datagram_batch_keep(struct endpoint_source *s, struct datagram_batch *b);
 /* Nothing waits any more: the batch is for every endpoint of the worker again. */
 void datagram_batch_give_back(struct endpoint_source *s, struct datagram_batch *b);
+
+/* Counts the open message of the intake: datagrams, bytes, mark, drops. */
+void datagram_count_received(struct endpoint_source *s, const struct datagram_intake *in);
 
 /* The source signals when the socket has room. */
 void datagram_wait_room(struct endpoint_source *s);
