@@ -10,7 +10,9 @@
 
 #include "setting.h"
 
-#define N_ROWS (SETTING_MAX + 1)
+/* tos; each setting of a leg, and tos, as that of the client leg; tos of the upstream leg */
+#define N_ALIASES (1 + SETTING_LEG_MAX + 2)
+#define N_ROWS (SETTING_MAX + N_ALIASES)
 
 /* What is parsed is written in its canonical spelling, and that spelling gives the same value. */
 static void check(const struct setting *s, const char *text, const char *canonical) {

@@ -9,6 +9,11 @@
 
 #include "setting.h"
 
+/* The ids that a name is about. */
+static uint64_t keys(const char *name) {
+    return setting_keys(setting_find(name));
+}
+
 static void set(struct settings *s, const char *name, const char *text) {
     char *reason = NULL;
 
@@ -46,7 +51,7 @@ static void stores_and_replaces(void **state) {
     set(&s, "allow", "10.0.0.0/8");
     set(&s, "allow", "::1");
     expect(&s, "allow", "::1");
-    assert_int_equal(s.set_mask, SETTING_BIT(SETTING_DSCP) | SETTING_BIT(SETTING_ALLOW));
+    assert_int_equal(s.set_mask, keys("dscp") | keys("allow"));
     settings_done(&s);
     assert_int_equal(s.set_mask, 0);
 }
@@ -98,7 +103,7 @@ static void clears_what_is_named(void **state) {
     set(&s, "allow", "::1");
     set(&s, "dscp", "inherit");
     set(&s, "ttl", "9");
-    settings_clear(&s, SETTING_BIT(SETTING_ALLOW) | SETTING_BIT(SETTING_DSCP) | SETTING_BIT(SETTING_MARK));
+    settings_clear(&s, keys("allow") | keys("dscp") | keys("mark"));
     expect(&s, "allow", NULL);
     expect(&s, "dscp", NULL);
     expect(&s, "ttl", "9");
@@ -123,8 +128,7 @@ static void tells_the_difference(void **state) {
     set(&a, "keepalive", "off");
     set(&a, "compression", "zlib:1");
     set(&b, "compression", "zlib:2");
-    uint64_t expected = SETTING_BIT(SETTING_ALLOW) | SETTING_BIT(SETTING_TTL) | SETTING_BIT(SETTING_KEEPALIVE) |
-                        SETTING_BIT(SETTING_COMPRESSION);
+    uint64_t expected = keys("allow") | keys("ttl") | keys("keepalive") | keys("compression");
     assert_int_equal(settings_diff(&a, &b), expected);
     assert_int_equal(settings_diff(&b, &a), expected);
     settings_done(&a);
@@ -160,7 +164,7 @@ static void merge_property(void **state) {
     srandom(1);
     for (int i = 0; i < 2000; i++) {
         struct settings a = {}, b = {}, before = {};
-        uint64_t mask = ((uint64_t) random() << 31 ^ (uint64_t) random()) & (SETTING_BIT(SETTING_MAX) - 1);
+        uint64_t mask = ((uint64_t) random() << 31 ^ (uint64_t) random()) & SETTINGS_ALL;
 
         for (int k = 0; k < 12; k++) {
             const struct setting *row = setting_row((size_t) random() % SETTING_MAX);

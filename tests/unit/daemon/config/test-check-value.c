@@ -31,12 +31,16 @@ static void bad(void **state, const char *key, const char *value, const char *re
     scratch_bad(*state, text, expected);
 }
 
-/* The table is the only place that knows: every row takes its own default, as text. */
+/* The table is the only place that knows: every row takes its own default, as text. Those of single legs have no name
+ * of their own in files. */
 static void test_every_setting(void **state) {
     const struct setting *row;
 
     for (size_t i = 0; (row = setting_row(i)); i++) {
         _cleanup_free_ char *value = NULL;
+
+        if (row->leg != SETTING_LEG_ALL)
+            continue;
         assert_true(asprintf(&value, "\"%s\"", row->dflt) > 0);
         good(state, row->name, value, row->dflt);
         bad(state, row->name, "{ }", "write *");

@@ -72,7 +72,7 @@ static void test_show_everything(void **state) {
     j = fake_answer(f, "Show", false);
     assert_int_equal(json_array_size(fake_at(j, "scopes")), 2);
     assert_string_equal(fake_text(j, "scopes.0.name"), "orders");
-    assert_int_equal(json_array_size(fake_at(j, "scopes.0.values")), SETTING_MAX);
+    assert_int_equal(json_array_size(fake_at(j, "scopes.0.values")), SETTING_OWN_MAX);
     assert_string_equal(fake_text(j, "scopes.0.values.0.origin"), "default");
     assert_string_equal(fake_text(j, "scopes.1.kind"), "profile");
     assert_string_equal(fake_text(j, "scopes.1.name"), "voice");
