@@ -419,7 +419,8 @@ int setting_parse(const struct setting *s, const char *text, union setting_value
 
     /* Else it would be the name of a congestion control algorithm. */
     if (streq(text, "inherit"))
-        return reason_set(ret_reason, -EINVAL, "%s needs a value here: %s", s->name, s->syntax);
+        return reason_set(ret_reason, -EINVAL, "%s needs a value here%s%s", s->name, s->syntax ? ": " : "",
+                          s->syntax ? s->syntax : "");
     r = setting_type_ops(s->type)->parse(s, text, &v, ret_reason);
     if (r < 0)
         return r;
