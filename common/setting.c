@@ -392,7 +392,7 @@ const struct setting *setting_find_on_leg(const char *name, enum setting_leg leg
     if (!plain || plain->leg != SETTING_LEG_ALL)
         return NULL;
     for (size_t i = 0; i < ROW_MAX; i++)
-        if (rows[i].leg == leg && rows[i].type == plain->type && rows[i].id % SETTING_OWN_MAX == plain->id)
+        if (rows[i].leg == leg && rows[i].type == plain->type && setting_client_id(rows[i].id) == plain->id)
             return &rows[i];
     return NULL;
 }

@@ -134,6 +134,11 @@ struct setting {
     bool alias;                  /* another spelling of `id`: accepted everywhere, shown only when asked for */
 };
 
+/* The id that the same setting of the client leg has: what a value means does not depend on the leg. */
+static inline enum setting_id setting_client_id(enum setting_id id) {
+    return id >= SETTING_UPSTREAM ? (enum setting_id)(id - SETTING_UPSTREAM) : id;
+}
+
 /* Rows in table order: the settings, those of the upstream leg, aliases; ends with NULL. */
 const struct setting *setting_row(size_t i);
 /* The canonical row of an id; never NULL for a valid id. "dscp" is that of both legs and of the client leg. */

@@ -87,6 +87,14 @@ static void canonical_spellings(void **state) {
         { "compression", "gzip:9", "gzip:9" },
         { "decompression", "zlib", "zlib" },
         { "decompression", "gzip:9", "gzip" },
+        { "client.compression", "zlib", "zlib:6" },
+        { "upstream.compression", "zlib:3", "zlib:3" },
+        { "upstream.compression", "gzip", "gzip:6" },
+        { "upstream.decompression", "auto", "auto" },
+        { "upstream.decompression", "gzip:9", "gzip" },
+        { "upstream.dscp", "ef", "EF" },
+        { "upstream.tos", "184", "0xb8" },
+        { "client.keepalive", "2m,1000ms,127", "120s,1s,127" },
         { "max_connections", "1", "1" },
         { "max_connections", "1000000", "1000000" },
         { "max_connections_per_source", "unlimited", "unlimited" },
@@ -128,7 +136,7 @@ static void every_number_in_range_survives(void **state) {
         check_number(s, s->max);
         if (s->zero_word)
             check_number(s, 0);
-        if (s->id == SETTING_DSCP)
+        if (setting_client_id(s->id) == SETTING_DSCP)
             check_number(s, DSCP_REFLECT);
         for (int k = 0; k < 2000; k++) {
             uint64_t bits = ((uint64_t) random() << 31) ^ (uint64_t) random();
@@ -266,6 +274,7 @@ static void check_leg_row(const struct setting *plain, enum setting_leg leg, con
     assert_true(setting_find(name) == s);
     assert_int_equal(s->leg, leg);
     assert_int_equal(s->id, plain->id + (leg == SETTING_LEG_UPSTREAM ? SETTING_UPSTREAM : 0));
+    assert_int_equal(setting_client_id(s->id), plain->id);
     assert_int_equal(s->type, plain->type);
     assert_int_equal(s->carriers, plain->carriers);
     assert_string_equal(s->syntax, plain->syntax);
@@ -291,6 +300,7 @@ static void each_leg_has_the_settings_of_a_leg(void **state) {
             n++;
         } else {
             assert_int_equal(setting_keys(s), SETTING_BIT(s->id));
+            assert_int_equal(setting_client_id(s->id), s->id);
             assert_null(setting_find_on_leg(s->name, SETTING_LEG_CLIENT));
             assert_null(setting_find_on_leg(s->name, SETTING_LEG_UPSTREAM));
         }
@@ -298,6 +308,29 @@ static void each_leg_has_the_settings_of_a_leg(void **state) {
     assert_int_equal(n, SETTING_LEG_MAX + 1); /* and tos */
     assert_null(setting_find_on_leg("", SETTING_LEG_CLIENT));
     assert_null(setting_find_on_leg("dscpp", SETTING_LEG_UPSTREAM));
+}
+
+/* The same texts mean the same on each leg. */
+static void legs_understand_the_same(void **state) {
+    static const char *const texts[] = { "EF",     "0xb8",   "5",         "reflect",   "0x2a", "64K",
+                                         "auto",   "true",   "60s,10s,5", "10s",       "off",  "cubic",
+                                         "50Mbit", "zlib:3", "gzip",      "unlimited", "" };
+
+    for (size_t i = 0; i < N_ROWS; i++) {
+        const struct setting *s = setting_row(i), *upstream = setting_find_on_leg(s->name, SETTING_LEG_UPSTREAM);
+
+        for (size_t k = 0; upstream && k < ARRAY_SIZE(texts); k++) {
+            union setting_value a, b;
+            int r = setting_parse(s, texts[k], &a, NULL);
+
+            assert_int_equal(setting_parse(upstream, texts[k], &b, NULL), r);
+            if (r < 0)
+                continue;
+            _cleanup_free_ char *x = setting_format(s, &a), *y = setting_format(upstream, &b);
+            assert_string_equal(x, y);
+            assert_true(setting_value_equal(s, &a, &b));
+        }
+    }
 }
 
 static void names_about_the_same(void **state) {
@@ -347,6 +380,7 @@ int main(void) {
         cmocka_unit_test(table_is_consistent),
         cmocka_unit_test(the_alias_is_the_same_setting),
         cmocka_unit_test(each_leg_has_the_settings_of_a_leg),
+        cmocka_unit_test(legs_understand_the_same),
         cmocka_unit_test(names_about_the_same),
         cmocka_unit_test(finds_and_suggests),
     };
