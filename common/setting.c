@@ -427,7 +427,7 @@ const struct setting *setting_find_on_leg(const char *name, enum setting_leg leg
     if (!plain || plain->leg != SETTING_LEG_ALL)
         return NULL;
     for (size_t i = 0; i < ROW_MAX; i++)
-        if (rows[i].leg == leg && rows[i].type == plain->type && rows[i].id % SETTING_OWN_MAX == plain->id)
+        if (rows[i].leg == leg && rows[i].type == plain->type && setting_client_id(rows[i].id) == plain->id)
             return &rows[i];
     return NULL;
 }
@@ -454,7 +454,8 @@ int setting_parse(const struct setting *s, const char *text, union setting_value
 
     /* Else it would be the name of a congestion control algorithm. */
     if (streq(text, "inherit"))
-        return reason_set(ret_reason, -EINVAL, "%s needs a value here: %s", s->name, s->syntax);
+        return reason_set(ret_reason, -EINVAL, "%s needs a value here%s%s", s->name, s->syntax ? ": " : "",
+                          s->syntax ? s->syntax : "");
     r = setting_type_ops(s->type)->parse(s, text, &v, ret_reason);
     if (r < 0)
         return r;

@@ -127,7 +127,7 @@ struct setting {
     int64_t min, max;         /* range of number, in the base unit; the zero word lies outside it */
     int64_t step;             /* number is a multiple of it, in the base unit; 0: any */
     const char *const *words; /* of SETTING_TYPE_WORD, NULL-terminated */
-    const char *syntax;       /* for help and man page: "0-7", "SIZE", "zlib[:1-9]" */
+    const char *syntax;       /* for help and man page: "0-7", "SIZE", "zlib[:1-9]"; NULL: no row of this table */
     const char *zero_word;    /* how the value 0 is spelt ("auto", "off", "unlimited"), or NULL */
     const char *dflt;         /* canonical text or "inherit" */
     unsigned carriers;
@@ -138,6 +138,11 @@ struct setting {
     const char *capability_when; /* when it needs it ("priority 7"), NULL: always */
     bool alias;                  /* another spelling of `id`: accepted everywhere, shown only when asked for */
 };
+
+/* The id that the same setting of the client leg has: what a value means does not depend on the leg. */
+static inline enum setting_id setting_client_id(enum setting_id id) {
+    return id >= SETTING_UPSTREAM ? (enum setting_id)(id - SETTING_UPSTREAM) : id;
+}
 
 /* Rows in table order: the settings, those of the upstream leg, aliases; ends with NULL. */
 const struct setting *setting_row(size_t i);
@@ -203,8 +208,8 @@ void settings_clear(struct settings *s, uint64_t mask);
 /* Bits of the keys in which the two differ (presence, inherit or value). */
 uint64_t settings_diff(const struct settings *a, const struct settings *b);
 void settings_done(struct settings *s);
-/* The upstream leg's values under the ids that the client leg has, for whoever handles one leg at a time. `ret` is empty
- * beforehand. */
+/* The upstream leg's values under the ids that the client leg has, for whoever handles one leg at a time. What `s` does
+ * not say stays in `ret`. */
 void settings_upstream(const struct settings *s, struct settings *ret);
 /* The table's defaults: every key present. */
 void settings_defaults(struct settings *ret);

@@ -69,6 +69,11 @@ static const struct {
     { "congestion", "abcdefghijklmnop", -EINVAL,
       "'abcdefghijklmnop' is not a name of 1-15 characters out of a-z, 0-9, '_' and '-'" },
     { "congestion", "inherit", -EINVAL, "congestion needs a value here: NAME" },
+    { "client.ttl", "0", -ERANGE, "client.ttl '0' is out of range 1-255" },
+    { "upstream.ttl", "256", -ERANGE, "upstream.ttl '256' is out of range 1-255" },
+    { "upstream.congestion", "inherit", -EINVAL, "upstream.congestion needs a value here: NAME" },
+    { "upstream.tos", "0x11", -EINVAL,
+      "TOS 0x11 has ECN bits set, which belong to the kernel (RFC 3168); 0x10 (dscp 4) is the mark without them" },
     { "pacing_rate", "50M", -EINVAL,
       "'50M' is not a whole number of bytes a second, write for example 50Mbit or unlimited" },
     { "pacing_rate", "1000", -EINVAL, "'1000' has no unit, write for example 1000bit, 50Mbit or unlimited" },
@@ -114,10 +119,21 @@ static void long_lists_are_refused(void **state) {
     assert_string_equal(reason, "more than 1024 address prefixes");
 }
 
+/* Rows of other rooms, for numbers that are no settings, may have no syntax. */
+static void inherit_is_no_number(void **state) {
+    const struct setting row = { .name = "workers", .type = SETTING_TYPE_INTEGER, .min = 1, .max = 5 };
+    _cleanup_free_ char *reason = NULL;
+    union setting_value v;
+
+    assert_int_equal(setting_parse(&row, "inherit", &v, &reason), -EINVAL);
+    assert_string_equal(reason, "workers needs a value here");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(says_what_is_accepted),
         cmocka_unit_test(long_lists_are_refused),
+        cmocka_unit_test(inherit_is_no_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

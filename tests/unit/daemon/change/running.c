@@ -105,7 +105,7 @@ static void add_words(struct change_request *request, const char *words) {
             *value++ = '\0';
         row = setting_find(word);
         assert_non_null(row);
-        request->keys |= SETTING_BIT(row->id);
+        request->keys |= setting_keys(row);
         if (value)
             assert_int_equal(settings_set_text(&request->settings, row, value, NULL), 0);
     }

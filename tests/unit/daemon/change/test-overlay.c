@@ -91,7 +91,7 @@ static void test_precedence_from_the_lowest_to_the_highest(void **state) {
     /* What comes later at a lower level stays beneath. */
     set("profile:p", "ttl=50");
     assert_resolved(&overlays, &conf, "ttl", "40", ORIGIN_LISTENER_RUNTIME);
-    unset("a", bit("ttl"));
+    unset("a", bits("ttl"));
     assert_resolved(&overlays, &conf, "ttl", "30", ORIGIN_LISTENER_FILE);
     settings_done(&conf.settings);
     assert_resolved(&overlays, &conf, "ttl", "50", ORIGIN_PROFILE_RUNTIME);
@@ -102,7 +102,7 @@ static void test_inherit_masks_what_the_files_say(void **state) {
 
     set("a", "ttl=inherit");
     assert_resolved(&overlays, &conf, "ttl", "inherit", ORIGIN_LISTENER_RUNTIME);
-    unset("a", bit("ttl"));
+    unset("a", bits("ttl"));
     assert_resolved(&overlays, &conf, "ttl", "30", ORIGIN_LISTENER_FILE);
 }
 
@@ -114,8 +114,8 @@ static void test_a_profile_and_a_listener_of_one_name_are_two(void **state) {
     set("profile:x", "ttl=2");
     assert_resolved(&overlays, &conf, "ttl", "1", ORIGIN_LISTENER_RUNTIME);
     assert_resolved(&overlays, &other, "ttl", "2", ORIGIN_PROFILE_RUNTIME);
-    unset("profile:x", bit("ttl"));
-    assert_int_equal(keys_of("x"), bit("ttl"));
+    unset("profile:x", bits("ttl"));
+    assert_int_equal(keys_of("x"), bits("ttl"));
     assert_int_equal(keys_of("profile:x"), 0);
 }
 
@@ -142,7 +142,7 @@ static void test_an_older_entry_keeps_its_other_keys(void **state) {
     assert_resolved(&overlays, &conf, "ttl", "1", ORIGIN_LISTENER_RUNTIME);
     assert_resolved(&overlays, &conf, "dscp", "CS1", ORIGIN_LISTENER_RUNTIME);
     assert_int_equal(overlays.items[0].id, 1);
-    assert_int_equal(overlays.items[0].settings.set_mask, bit("ttl"));
+    assert_int_equal(overlays.items[0].settings.set_mask, bits("ttl"));
     assert_int_equal(overlays.items[1].id, 2);
     assert_int_equal(overlays.items[1].who.uid, who.uid);
     assert_int_equal(overlays_count(&overlays), 2);
@@ -151,9 +151,9 @@ static void test_an_older_entry_keeps_its_other_keys(void **state) {
 static void test_unset_drops_what_is_named_and_empty_entries(void **state) {
     set2("a", "ttl=1", "dscp=EF");
     set("b", "ttl=2");
-    unset("a", bit("dscp") | bit("priority"));
-    assert_int_equal(keys_of("a"), bit("ttl"));
-    assert_int_equal(keys_of("b"), bit("ttl"));
+    unset("a", bits("dscp") | bits("priority"));
+    assert_int_equal(keys_of("a"), bits("ttl"));
+    assert_int_equal(keys_of("b"), bits("ttl"));
     unset("a", UINT64_MAX);
     assert_int_equal(keys_of("a"), 0);
     assert_int_equal(overlays.n, 1);

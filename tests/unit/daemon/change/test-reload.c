@@ -209,7 +209,7 @@ static void test_a_profile_as_it_is_now(void **state) {
     must_set(&running, "profile:p", "dscp=EF");
     assert_int_equal(change_profile(running.change, "nosuch", &set, origin), -ENOENT);
     assert_int_equal(change_profile(running.change, "p", &set, origin), 0);
-    assert_int_equal(set.set_mask, bit("ttl") | bit("dscp"));
+    assert_int_equal(set.set_mask, bits("ttl") | bits("dscp"));
     ttl = settings_get_text(&set, setting_find("ttl"));
     dscp = settings_get_text(&set, setting_find("dscp"));
     assert_string_equal(ttl, "11");

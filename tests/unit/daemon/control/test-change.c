@@ -24,6 +24,11 @@ static int end(void **state) {
     return 0;
 }
 
+/* The ids that a name is about. */
+static uint64_t keys(const char *name) {
+    return setting_keys(setting_find(name));
+}
+
 static void answer(struct fake *f, const struct change_answer *a) {
     f->change.done(a, f->change.userdata);
 }
@@ -46,7 +51,7 @@ static void test_set_asks_for_a_change(void **state) {
     assert_true(r->has_source);
     assert_false(r->has_flow);
     assert_int_equal(r->source.length, 104);
-    assert_int_equal(r->keys, SETTING_BIT(SETTING_DSCP) | SETTING_BIT(SETTING_SEND_BUFFER));
+    assert_int_equal(r->keys, keys("dscp") | keys("send_buffer"));
     assert_int_equal(r->settings.set_mask, r->keys);
     assert_int_equal(r->settings.v[SETTING_DSCP].number, 46);
     assert_true(settings_inherits(&r->settings, SETTING_SEND_BUFFER));
@@ -210,7 +215,7 @@ static void test_unset(void **state) {
 
     fake_call(f, "Unset", "{\"target\":\"orders\",\"settings\":[\"tos\",\"nodelay\"]}", false);
     assert_true(f->change.request.unset);
-    assert_int_equal(f->change.request.keys, SETTING_BIT(SETTING_DSCP) | SETTING_BIT(SETTING_NODELAY));
+    assert_int_equal(f->change.request.keys, keys("dscp") | keys("nodelay"));
     answer(f, &(struct change_answer){ .status = CHANGE_DONE, .keys = SETTING_BIT(SETTING_DSCP) });
     j = fake_answer(f, "Unset", false);
     assert_string_equal(fake_text(j, "keys.0.setting"), "tos");

@@ -11,7 +11,7 @@ static void the_whole_profile_reaches_a_child(void **state) {
 
         connection_make(&c, path);
         assert_int_equal(qos_apply_accepted(&c.server, &set), 0);
-        for (enum setting_id id = 0; id < SETTING_MAX; id++) {
+        for (enum setting_id id = 0; id < SETTING_UPSTREAM; id++) {
             _cleanup_free_ char *text = settings_get_text(&set, setting_by_id(id));
             union setting_value v;
 
