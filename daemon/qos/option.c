@@ -45,6 +45,7 @@ static const struct option options[QOS_OPTION_MAX] = {
     [QOS_OPTION_USER_TIMEOUT] = { "user_timeout", SOL_TCP, TCP_USER_TIMEOUT, .where = FOR_TCP },
     [QOS_OPTION_NOTSENT_LOWAT] = { "notsent_lowat", SOL_TCP, TCP_NOTSENT_LOWAT, .where = FOR_TCP },
     [QOS_OPTION_BUSY_POLL] = { "busy_poll", SOL_SOCKET, SO_BUSY_POLL, .where = FOR_ANY },
+    [QOS_OPTION_DEFER_ACCEPT] = { "defer_accept", SOL_TCP, TCP_DEFER_ACCEPT, .where = FOR_TCP },
     [QOS_OPTION_PACING_RATE] = { "pacing_rate", SOL_SOCKET, SO_MAX_PACING_RATE, .where = FOR_ANY, .wide = true },
 };
 

@@ -47,6 +47,7 @@ enum qos_option {
     QOS_OPTION_NOTSENT_LOWAT,
     QOS_OPTION_BUSY_POLL,
     QOS_OPTION_PACING_RATE, /* 64 bits, all ones: unlimited */
+    QOS_OPTION_DEFER_ACCEPT, /* seconds, rounded up to what retransmissions take */
     QOS_OPTION_MAX,
 };
 
