@@ -15,9 +15,9 @@ static const struct {
     const char *reason;
 } refusals[] = {
     { "dscp", "EFF", -EINVAL, "unknown DSCP name 'EFF', did you mean 'EF'?" },
-    { "dscp", "voice", -EINVAL, "'voice' is not a DSCP: write a name such as EF, 0-63 or reflect" },
-    { "dscp", "", -EINVAL, "'' is not a DSCP: write a name such as EF, 0-63 or reflect" },
-    { "dscp", "-1", -EINVAL, "'-1' is not a DSCP: write a name such as EF, 0-63 or reflect" },
+    { "dscp", "voice", -EINVAL, "'voice' is not a DSCP: write a name such as EF, 0-63, reflect or passthrough" },
+    { "dscp", "", -EINVAL, "'' is not a DSCP: write a name such as EF, 0-63, reflect or passthrough" },
+    { "dscp", "-1", -EINVAL, "'-1' is not a DSCP: write a name such as EF, 0-63, reflect or passthrough" },
     { "dscp", "184", -ERANGE, "DSCP '184' is out of range 0-63, as a TOS byte it is dscp EF" },
     { "dscp", "65", -ERANGE, "DSCP '65' is out of range 0-63" },
     { "dscp", "300", -ERANGE, "DSCP '300' is out of range 0-63" },
@@ -27,7 +27,7 @@ static const struct {
       "TOS 0xbb has ECN bits set, which belong to the kernel (RFC 3168); 0xb8 (dscp EF) is the mark without them" },
     { "tos", "256", -ERANGE, "TOS '256' is out of range 0x00-0xfc" },
     { "tos", "99999999999999999999", -ERANGE, "TOS '99999999999999999999' is out of range 0x00-0xfc" },
-    { "tos", "-1", -EINVAL, "'-1' is not a TOS byte: write 0x00-0xfc, 0-252 or reflect" },
+    { "tos", "-1", -EINVAL, "'-1' is not a TOS byte: write 0x00-0xfc, 0-252, reflect or passthrough" },
     { "tos", "EF", -EINVAL, "TOS is a byte: write dscp EF or tos 0xb8" },
     { "priority", "9", -ERANGE, "priority '9' is out of range 0-7" },
     { "priority", "high", -EINVAL, "'high' is not a whole number, write for example 5" },

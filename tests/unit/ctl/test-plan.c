@@ -104,7 +104,7 @@ static void wrong_marks_are_explained(void **state) {
     REFUSED("ECN", "udp:a:1", { OPTION_TOS, "0xbb" });
     REFUSED("0xb8", "udp:a:1", { OPTION_TOS, "0xbb" });
     REFUSED("--dscp", "udp:a:1", { OPTION_DSCP, "64" });
-    REFUSED("reflected", "udp:a:1", { OPTION_DSCP, "reflect" });
+    REFUSED("sent back", "udp:a:1", { OPTION_DSCP, "reflect" });
     REFUSED("two spellings", "udp:a:1", { OPTION_DSCP, "4" }, { OPTION_TOS, "0x10" });
 }
 
