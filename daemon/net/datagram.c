@@ -2,7 +2,6 @@
 #include "datagram.h"
 
 #include <errno.h>
-#include <netinet/udp.h>
 #include <sys/epoll.h>
 
 #include "datagram_internal.h"
@@ -235,7 +234,7 @@ static bool answer_new(struct endpoint_source *s, struct datagram_batch *b) {
     return answer_all(&t);
 }
 
-void datagram_turn(struct endpoint_source *s, uint32_t events) {
+static void turn(struct endpoint_source *s) {
     bool kept = s->kept;
     struct datagram_batch *b = datagram_batch_take(s);
 
@@ -249,22 +248,25 @@ void datagram_turn(struct endpoint_source *s, uint32_t events) {
     }
 }
 
-static void set_joining(const struct endpoint_source *s, int on) {
-    /* A kernel that does not know it gives them one by one. */
-    (void) setsockopt(s->source.fd, SOL_UDP, UDP_GRO, &on, sizeof(on));
+void datagram_turn(struct endpoint_source *s, uint32_t events) {
+    if (events & EPOLLERR)
+        datagram_take_errors(s);
+    /* epoll signals errors also to an endpoint that waits for something else. */
+    if (events == 0 || events & s->source.events)
+        turn(s);
 }
 
 void datagram_start(struct endpoint_source *s) {
-    set_joining(s, true);
+    qos_serve_datagrams(&s->endpoint->socket, true);
 }
 
 void datagram_stop(struct endpoint_source *s) {
-    /* Who else reads the socket does not expect it. */
-    set_joining(s, false);
     if (s->kept) {
         struct datagram_batch *b = datagram_batch_take(s);
 
         (void) go_on(s, b);
         datagram_batch_give_back(s, b);
     }
+    datagram_take_errors(s);
+    qos_serve_datagrams(&s->endpoint->socket, false);
 }

@@ -35,7 +35,7 @@ struct datagram_intake {
 int datagram_intake_init(struct datagram_intake *in) _must_check_;
 void datagram_intake_done(struct datagram_intake *in); /* accepts a zero-initialised one */
 
-/* Receives without waiting, over what is there: the intake must be used up. */
+/* Receives without waiting, over what is there: the intake must be used up. Passes over errors of what was sent. */
 void datagram_intake_receive(struct datagram_intake *in, int fd);
 
 /* Opens the next message. False: there is none. */

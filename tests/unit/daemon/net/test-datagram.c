@@ -234,9 +234,10 @@ static void test_a_reply_that_cannot_be_sent_does_not_hold_up_others(void **stat
 
     apply("echo", "127.0.0.1", "");
     fd = live_datagram(&live, "a");
-    send_errors[0] = EPERM;
+    for (unsigned i = 4; i-- > 0;) /* it may be the error of another one: it is tried again */
+        send_errors[i] = EPERM;
     live_send(fd, "lost", 4);
-    LIVE_UNTIL(&live, n_failed == 1);
+    LIVE_UNTIL(&live, n_failed == 4);
     send_numbers(fd, 0, 10);
     expect_numbers(fd, 0, 10);
     assert_int_equal(live_counter(&live, "a", STAT_TX_DROPPED), 1);

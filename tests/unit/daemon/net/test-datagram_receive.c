@@ -105,6 +105,42 @@ static void test_nothing_there(void **state) {
     pair_end(&p);
 }
 
+/* Where nobody listens. */
+static struct sockaddr_in6 nobody(const struct pair *p) {
+    struct sockaddr_in6 name = { 0 };
+    socklen_t size = sizeof(name);
+    int fd = socket(p->server.domain, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(getsockname(p->server.fd, (struct sockaddr *) &name, &size), 0);
+    name.sin6_port = 0;
+    assert_int_equal(bind(fd, (struct sockaddr *) &name, size), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *) &name, &size), 0);
+    close(fd);
+    if (p->server.domain == AF_INET6)
+        name.sin6_addr = in6addr_loopback;
+    return name;
+}
+
+static void test_errors_are_passed_over(void **state) {
+    for (enum path path = 0; path < PATH_MAX; path++) {
+        struct sockaddr_in6 to;
+        struct pair p;
+        struct span span;
+
+        pair_begin(&p, path);
+        qos_serve_datagrams(&p.server, true);
+        to = nobody(&p);
+        assert_int_equal(send(p.client, "x", 1, 0), 1);
+        assert_int_equal(sendto(p.server.fd, "y", 1, 0, (struct sockaddr *) &to, sizeof(to)), 1);
+        datagram_intake_receive(&p.in, p.server.fd);
+        assert_true(datagram_intake_open(&p.in));
+        assert_true(datagram_intake_take(&p.in, &span));
+        assert_int_equal(span.size, 1);
+        assert_memory_equal(span.data, "x", 1);
+        pair_end(&p);
+    }
+}
+
 static void test_the_rest_of_a_message_is_left_out(void **state) {
     struct pair p;
     struct span span;
@@ -191,6 +227,7 @@ int main(void) {
         cmocka_unit_test(test_joined_datagrams_are_taken_apart),
         cmocka_unit_test(test_sizes_at_the_ends),
         cmocka_unit_test(test_nothing_there),
+        cmocka_unit_test(test_errors_are_passed_over),
         cmocka_unit_test(test_the_rest_of_a_message_is_left_out),
         cmocka_unit_test(test_each_message_has_its_peer_and_mark),
         cmocka_unit_test(test_no_control_message_is_cut),
