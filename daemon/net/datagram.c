@@ -2,6 +2,7 @@
 #include "datagram.h"
 
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <sys/epoll.h>
 
 #include "datagram_internal.h"
@@ -140,6 +141,16 @@ static bool answer(struct turn *t, struct span span) {
     return true;
 }
 
+/* The kernel's count goes round, and that of a datagram may be older than the last one that was seen. */
+static void count_drops(struct endpoint_source *s, uint32_t drops) {
+    int32_t more = (int32_t) (drops - s->kernel_drops);
+
+    if (more <= 0)
+        return;
+    stats_add(worker_stats(s->worker, s->view), STAT_KERNEL_DROPS, (uint64_t) more);
+    s->kernel_drops = drops;
+}
+
 static void count_received(const struct turn *t) {
     const struct datagram_intake *in = &t->b->intake;
     const struct datagram_meta *meta = &in->meta;
@@ -148,10 +159,8 @@ static void count_received(const struct turn *t) {
     stats_add(t->stats, STAT_RX_BYTES, in->size);
     if (meta->has_tos)
         stats_marks(t->stats, meta->tos, in->n_parts);
-    if (meta->has_drops && meta->drops != t->s->kernel_drops) {
-        stats_add(t->stats, STAT_KERNEL_DROPS, (uint32_t) (meta->drops - t->s->kernel_drops));
-        t->s->kernel_drops = meta->drops;
-    }
+    if (meta->has_drops)
+        count_drops(t->s, meta->drops);
 }
 
 /* The next message, counted. False: there is none. */
@@ -256,7 +265,18 @@ void datagram_turn(struct endpoint_source *s, uint32_t events) {
         turn(s);
 }
 
+/* As the next datagram would tell it. */
+static uint32_t read_drops(const struct endpoint_source *s) {
+    uint32_t info[SK_MEMINFO_VARS];
+    socklen_t size = sizeof(info);
+
+    if (getsockopt(s->source.fd, SOL_SOCKET, SO_MEMINFO, info, &size) < 0 || size != sizeof(info))
+        return s->kernel_drops;
+    return info[SK_MEMINFO_DROPS];
+}
+
 void datagram_start(struct endpoint_source *s) {
+    s->kernel_drops = read_drops(s);
     qos_serve_datagrams(&s->endpoint->socket, true);
 }
 
@@ -267,6 +287,7 @@ void datagram_stop(struct endpoint_source *s) {
         (void) go_on(s, b);
         datagram_batch_give_back(s, b);
     }
+    count_drops(s, read_drops(s));
     datagram_take_errors(s);
     qos_serve_datagrams(&s->endpoint->socket, false);
 }
