@@ -79,7 +79,8 @@ void stream_end(struct worker *w, struct flow *f, enum stream_end why, int error
 }
 
 static void end_by_error(struct worker *w, struct flow *f, int error) {
-    bool reset = error == -ECONNRESET || error == -EPIPE;
+    /* ENOTCONN: the reset came before our shutdown(), and nothing had told of it yet. */
+    bool reset = error == -ECONNRESET || error == -EPIPE || error == -ENOTCONN;
 
     stream_end(w, f, reset ? STREAM_END_RESET : STREAM_END_ERROR, error);
 }
