@@ -2,7 +2,9 @@
 #include "stream.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "event.h"
@@ -48,6 +50,15 @@ static void log_end(const struct flow *f, enum stream_end why, int error) {
               (unsigned long long) f->client.tx_bytes);
 }
 
+/* Bytes that the kernel took and the peer has not acknowledged. A FIN of ours counts there as one. */
+static size_t unacknowledged(const struct flow *f) {
+    int n;
+
+    if (ioctl(f->client.source.fd, SIOCOUTQ, &n) < 0 || n <= 0)
+        return 0;
+    return (size_t) n - (f->state == FLOW_LINGERING);
+}
+
 void stream_end(struct worker *w, struct flow *f, enum stream_end why, int error) {
     struct listener_view *view = f->view;
     struct stats *stats = worker_stats(w, view);
@@ -58,6 +69,9 @@ void stream_end(struct worker *w, struct flow *f, enum stream_end why, int error
         stats_add(stats, ends[why].counter, 1);
     stats_add(stats, STAT_CLOSED, 1);
     stats_add(stats, STAT_LOST_BYTES, buf_size(f->client.out));
+    /* At any other end the kernel goes on to deliver what it has. */
+    if (why == STREAM_END_RESET || why == STREAM_END_ERROR)
+        stats_add(stats, STAT_LOST_BYTES, unacknowledged(f));
 
     loop_remove(&w->loop, &f->client.source);
     wheel_disarm(&w->loop.wheel, &f->timer);

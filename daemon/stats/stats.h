@@ -30,7 +30,7 @@
     X(RESETS, "resets", "flows that the peer reset")                                                                   \
     X(TIMEOUTS, "timeouts", "flows closed by idle_timeout")                                                            \
     X(ERRORS, "errors", "flows that ended with another error")                                                         \
-    X(LOST_BYTES, "lost_bytes", "reply bytes that a closing flow could not deliver")                                   \
+    X(LOST_BYTES, "lost_bytes", "reply bytes not known to have arrived when their flow ended")                         \
     X(TX_DROPPED, "tx_dropped", "datagrams that could not be sent")                                                    \
     X(TX_TOO_LARGE, "tx_too_large", "replies that do not fit a datagram")                                              \
     X(KERNEL_DROPS, "kernel_drops", "datagrams that the kernel dropped at a full socket")                              \
