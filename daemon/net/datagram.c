@@ -2,7 +2,7 @@
 #include "datagram.h"
 
 #include <errno.h>
-#include <netinet/udp.h>
+#include <linux/sock_diag.h>
 #include <sys/epoll.h>
 
 #include "accept.h"
@@ -141,6 +141,16 @@ static bool answer(struct turn *t, struct span span) {
     return true;
 }
 
+/* The kernel's count goes round, and that of a datagram may be older than the last one that was seen. */
+static void count_drops(struct endpoint_source *s, uint32_t drops) {
+    int32_t more = (int32_t) (drops - s->kernel_drops);
+
+    if (more <= 0)
+        return;
+    stats_add(worker_stats(s->worker, s->view), STAT_KERNEL_DROPS, (uint64_t) more);
+    s->kernel_drops = drops;
+}
+
 void datagram_count_received(struct endpoint_source *s, const struct datagram_intake *in) {
     struct stats *stats = worker_stats(s->worker, s->view);
     const struct datagram_meta *meta = &in->meta;
@@ -149,10 +159,8 @@ void datagram_count_received(struct endpoint_source *s, const struct datagram_in
     stats_add(stats, STAT_RX_BYTES, in->size);
     if (meta->has_tos)
         stats_marks(stats, meta->tos, in->n_parts);
-    if (meta->has_drops && meta->drops != s->kernel_drops) {
-        stats_add(stats, STAT_KERNEL_DROPS, (uint32_t) (meta->drops - s->kernel_drops));
-        s->kernel_drops = meta->drops;
-    }
+    if (meta->has_drops)
+        count_drops(s, meta->drops);
 }
 
 /* The next message, counted. False: there is none. */
@@ -230,12 +238,12 @@ static bool answer_new(struct endpoint_source *s, struct datagram_batch *b) {
     struct turn t;
 
     b->routes.n = 0;
-    datagram_intake_receive(&b->intake, s->source.fd);
+    datagram_intake_receive(&b->intake, s->source.fd, NULL);
     turn_init(&t, s, b);
     return answer_all(&t);
 }
 
-static void turn_endpoint(struct endpoint_source *s, uint32_t events) {
+static void turn(struct endpoint_source *s) {
     bool kept = s->kept;
     struct datagram_batch *b = datagram_batch_take(s);
 
@@ -249,25 +257,47 @@ static void turn_endpoint(struct endpoint_source *s, uint32_t events) {
     }
 }
 
-void datagram_set_joining(int fd, bool on) {
-    int value = on;
-
-    (void) setsockopt(fd, SOL_UDP, UDP_GRO, &value, sizeof(value));
+static void turn_endpoint(struct endpoint_source *s, uint32_t events) {
+    if (datagram_has_turn(s, events))
+        turn(s);
 }
 
-static void start(struct endpoint_source *s) {
-    datagram_set_joining(s->source.fd, true);
+bool datagram_has_turn(struct endpoint_source *s, uint32_t events) {
+    if (events & EPOLLERR)
+        datagram_take_errors(s);
+    /* epoll signals errors also to an endpoint that waits for something else. */
+    return events == 0 || events & s->source.events;
+}
+
+/* As the next datagram would tell it. */
+static uint32_t read_drops(const struct endpoint_source *s) {
+    uint32_t info[SK_MEMINFO_VARS];
+    socklen_t size = sizeof(info);
+
+    if (getsockopt(s->source.fd, SOL_SOCKET, SO_MEMINFO, info, &size) < 0 || size != sizeof(info))
+        return s->kernel_drops;
+    return info[SK_MEMINFO_DROPS];
+}
+
+void datagram_begin(struct endpoint_source *s) {
+    s->kernel_drops = read_drops(s);
+    qos_serve_datagrams(&s->endpoint->socket, true);
+}
+
+void datagram_end(struct endpoint_source *s) {
+    count_drops(s, read_drops(s));
+    datagram_take_errors(s);
+    qos_serve_datagrams(&s->endpoint->socket, false);
 }
 
 static void stop(struct endpoint_source *s) {
-    /* Who else reads the socket does not expect it. */
-    datagram_set_joining(s->source.fd, false);
     if (s->kept) {
         struct datagram_batch *b = datagram_batch_take(s);
 
         (void) go_on(s, b);
         datagram_batch_give_back(s, b);
     }
+    datagram_end(s);
 }
 
-const struct datagram_ops datagram_ops = { .start = start, .turn = turn_endpoint, .stop = stop };
+const struct datagram_ops datagram_ops = { .start = datagram_begin, .turn = turn_endpoint, .stop = stop };

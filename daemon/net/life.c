@@ -2,6 +2,8 @@
 #include "life.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 
 #include "engine.h"
 
@@ -32,17 +34,29 @@ static void log_end(const struct flow *f, enum life_end why, int error) {
               (unsigned long long) f->client.tx_bytes);
 }
 
+/* Bytes that the kernel took and the peer has not acknowledged. A FIN of ours counts there as one. */
+static size_t unacknowledged(const struct flow *f) {
+    int n;
+
+    if (ioctl(f->client.source.fd, SIOCOUTQ, &n) < 0 || n <= 0)
+        return 0;
+    return (size_t) n - (f->state == FLOW_LINGERING);
+}
+
 void life_end(struct worker *w, struct flow *f, enum life_end why, int error) {
     struct listener_view *view = f->view;
     struct stats *stats = worker_stats(w, view);
+    bool failed = why == LIFE_END_RESET || why == LIFE_END_UPSTREAM || why == LIFE_END_ERROR;
     uint8_t key[16];
 
     log_end(f, why, error);
     if (ends[why].counter != STAT_CLOSED)
         stats_add(stats, ends[why].counter, 1);
     stats_add(stats, STAT_CLOSED, 1);
-    stats_add(stats, STAT_LOST_BYTES,
-              engine_of(f)->release(w, f, why == LIFE_END_RESET || why == LIFE_END_UPSTREAM || why == LIFE_END_ERROR));
+    /* At any other end the kernel goes on to deliver what it has. */
+    if (failed)
+        stats_add(stats, STAT_LOST_BYTES, unacknowledged(f));
+    stats_add(stats, STAT_LOST_BYTES, engine_of(f)->release(w, f, failed));
 
     loop_remove(&w->loop, &f->client.source);
     wheel_disarm(&w->loop.wheel, &f->timer);
@@ -61,7 +75,8 @@ void life_end(struct worker *w, struct flow *f, enum life_end why, int error) {
 }
 
 void life_end_by_error(struct worker *w, struct flow *f, int error) {
-    bool reset = error == -ECONNRESET || error == -EPIPE;
+    /* ENOTCONN: the reset came before our shutdown(), and nothing had told of it yet. */
+    bool reset = error == -ECONNRESET || error == -EPIPE || error == -ENOTCONN;
 
     life_end(w, f, reset ? LIFE_END_RESET : LIFE_END_ERROR, error);
 }

@@ -176,7 +176,7 @@ static void on_retry(struct timer *timer) {
     struct endpoint_source *s = CONTAINER_OF(timer, struct endpoint_source, retry);
 
     if (!is_listening(s))
-        s->datagrams->turn(s, EPOLLOUT);
+        s->datagrams->turn(s, 0);
     else if (watch(s) < 0)
         wheel_arm(&s->worker->loop.wheel, timer, s->worker->loop.now_usec + WATCH_RETRY_USEC);
 }

@@ -38,12 +38,14 @@ struct endpoint_source {
     struct endpoint *endpoint;            /* one reference */
     struct listener_view *view;           /* one reference; the newest; NULL: unclaimed, what connects is reset */
     struct timer retry;                   /* after EMFILE, ENOBUFS */
+    uint64_t no_rest_until_usec;          /* resting did not help: what a full queue refuses is dropped until then */
     const struct datagram_ops *datagrams; /* how they are handled; NULL: a listening socket */
     void *own;                            /* of whoever handles datagrams */
     struct datagram_batch *kept;          /* datagrams that are not answered yet, and replies that wait for room */
-    uint32_t kernel_drops;                /* last SO_RXQ_OVFL reading */
-    bool never_whole;                     /* the way out takes no UDP_SEGMENT sends */
-    bool removed;                         /* it goes: nothing may wait any more */
+    uint32_t kernel_drops;                /* as far as they are counted */
+    uint8_t crowded;  /* sends for which replies go singly, since the queue on the way out was full */
+    bool never_whole; /* the way out takes no UDP_SEGMENT sends */
+    bool removed;     /* it goes: nothing may wait any more */
 };
 
 struct worker {

@@ -26,6 +26,13 @@ int qos_observe_arm(const struct qos_socket *s) {
     return 0;
 }
 
+void qos_serve_datagrams(const struct qos_socket *s, bool on) {
+    static const enum qos_option options[] = { QOS_OPTION_GRO, QOS_OPTION_RECVERR, QOS_OPTION_RECVERR6 };
+
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+        (void) !option_set(s, options[i], on);
+}
+
 enum qos_mark_label qos_received_tos(const struct qos_socket *s, uint8_t *ret_tos) {
     bool v6 = s->domain == AF_INET6 && !s->v4_mapped;
     int level = v6 ? SOL_IPV6 : SOL_IP, kind = v6 ? IPV6_TCLASS : IP_TOS, tos;

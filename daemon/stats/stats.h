@@ -32,10 +32,11 @@
     X(TIMEOUTS, "timeouts", "flows closed by idle_timeout")                                                            \
     X(UPSTREAM_ERRORS, "upstream_errors", "flows that no upstream took, or that the upstream reset")                   \
     X(ERRORS, "errors", "flows that ended with another error")                                                         \
-    X(LOST_BYTES, "lost_bytes", "reply bytes that a closing flow could not deliver")                                   \
+    X(LOST_BYTES, "lost_bytes", "reply bytes not known to have arrived when their flow ended")                         \
     X(TX_DROPPED, "tx_dropped", "datagrams that could not be sent")                                                    \
     X(TX_TOO_LARGE, "tx_too_large", "replies that do not fit a datagram")                                              \
     X(KERNEL_DROPS, "kernel_drops", "datagrams that the kernel dropped at a full socket")                              \
+    X(ICMP_ERRORS, "icmp_errors", "ICMP errors that came back for datagrams sent")                                     \
     X(SUPPRESSED, "suppressed", "payloads that the journal target left out")
 
 enum counter {

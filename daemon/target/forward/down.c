@@ -59,10 +59,8 @@ static void collect(struct session *s, struct datagram_batch *b) {
 
 static void relay_down(struct session *s, struct datagram_batch *b, int *ret_error) {
     struct endpoint_source *from = s->from;
-    int r = datagram_intake_receive(&b->intake, s->upstream.source.fd);
 
-    if (r <= 0) {
-        *ret_error = r == -EAGAIN || r == -EINTR ? 0 : r;
+    if (datagram_intake_receive(&b->intake, s->upstream.source.fd, ret_error) == 0) {
         datagram_batch_give_back(from, b);
         return;
     }
@@ -78,8 +76,15 @@ static void relay_down(struct session *s, struct datagram_batch *b, int *ret_err
 void session_receive(struct loop_source *source, uint32_t events) {
     struct session *s = CONTAINER_OF(CONTAINER_OF(source, struct leg, source), struct session, upstream);
     struct datagram_batch *b;
-    int error = 0;
+    int error = 0, pending;
 
+    if (events & EPOLLERR && datagram_drain_errors(source->fd, &pending) > 0) {
+        stats_add(worker_stats(s->from->worker, s->from->view), STAT_ICMP_ERRORS, 1);
+        if (session_failed(s, pending ? -pending : -ECONNREFUSED))
+            return;
+    }
+    if (!(events & EPOLLIN))
+        return;
     if (s->from->kept) {
         pause_session(s);
         return;

@@ -37,7 +37,7 @@ static int dial(const struct flow *f, struct upstream *u, int *ret_fd) {
     r = qos_observe_arm(&s);
     if (r < 0)
         return r;
-    datagram_set_joining(fd, true);
+    qos_serve_datagrams(&s, true);
     if (connect(fd, &to.sa, to.size) < 0)
         return -errno;
     *ret_fd = TAKE_FD(fd);

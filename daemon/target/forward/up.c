@@ -228,8 +228,7 @@ static void forward_batch(struct endpoint_source *s, struct datagram_batch *b) {
     struct up up = { .s = s, .b = b, .stats = worker_stats(s->worker, s->view) };
 
     b->routes.n = 0;
-    if (datagram_intake_receive(&b->intake, s->source.fd) < 0)
-        return;
+    datagram_intake_receive(&b->intake, s->source.fd, NULL);
     while (datagram_intake_open(&b->intake))
         forward_message(&up);
     send_all(&up);
@@ -237,8 +236,11 @@ static void forward_batch(struct endpoint_source *s, struct datagram_batch *b) {
 
 static void turn(struct endpoint_source *s, uint32_t events) {
     bool kept = s->kept;
-    struct datagram_batch *b = datagram_batch_take(s);
+    struct datagram_batch *b;
 
+    if (!datagram_has_turn(s, events))
+        return;
+    b = datagram_batch_take(s);
     if (!b) {
         datagram_rest(s);
         return;
@@ -257,7 +259,7 @@ static void turn(struct endpoint_source *s, uint32_t events) {
 }
 
 static void start(struct endpoint_source *s) {
-    datagram_set_joining(s->source.fd, true);
+    datagram_begin(s);
     s->own = sessions_new();
     /* Without memory for the table nothing is read: the next reload tries again. */
     if (!s->own)
@@ -265,7 +267,6 @@ static void start(struct endpoint_source *s) {
 }
 
 static void stop(struct endpoint_source *s) {
-    datagram_set_joining(s->source.fd, false);
     if (s->kept) {
         struct datagram_batch *b = datagram_batch_take(s);
 
@@ -275,6 +276,7 @@ static void stop(struct endpoint_source *s) {
     while (sessions_of(s) && sessions_of(s)->oldest)
         life_end(s->worker, sessions_of(s)->oldest->flow, LIFE_END_CLOSED, 0);
     s->own = sessions_free(s->own);
+    datagram_end(s);
 }
 
 const struct datagram_ops forward_datagrams = {

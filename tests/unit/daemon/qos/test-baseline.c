@@ -24,10 +24,13 @@ static void captures_what_the_socket_has(void **state) {
     assert_true(b.known >> QOS_OPTION_NODELAY & 1);
     assert_string_not_equal(b.congestion, "");
     qos_baseline_capture(&v6, &b);
-    assert_int_equal(b.known, (1u << QOS_OPTION_MAX) - 1);
+    assert_int_equal(b.known, (1u << QOS_OPTION_GRO) - 1); /* from there on those of datagram sockets */
     qos_baseline_capture(&udp, &b);
     assert_false(b.known >> QOS_OPTION_NODELAY & 1);
     assert_true(b.known >> QOS_OPTION_RCVBUF & 1);
+    assert_true(b.known >> QOS_OPTION_GRO & 1);
+    assert_true(b.known >> QOS_OPTION_RECVERR & 1);
+    assert_false(b.known >> QOS_OPTION_RECVERR6 & 1);
     assert_string_equal(b.congestion, "");
     close(v4.fd);
     close(v6.fd);
