@@ -156,7 +156,7 @@ static const struct check_key keys[] = {
     { "journal_size", "journal", take_journal_size },
 };
 
-#define N_KEYS_MAX (ARRAY_SIZE(keys) + 32)
+#define N_WORDS_MAX (ARRAY_SIZE(keys) + 32)
 
 /* Those above, then those of target forward. */
 static const struct check_key *key_row(size_t i) {
@@ -198,11 +198,14 @@ static int take_own_keys(struct load *l, const struct node *group, struct config
 }
 
 static void refuse_in_listener(struct load *l, const struct node *n) {
-    const char *words[N_KEYS_MAX] = { NULL };
+    const char *words[N_WORDS_MAX] = { NULL };
     const struct check_key *key;
+    size_t n_words = 0;
 
-    for (size_t i = 0; (key = key_row(i)); i++)
-        words[i] = key->name;
+    while ((key = key_row(n_words)))
+        words[n_words++] = key->name;
+    for (size_t i = 0; check_leg_names[i]; i++)
+        words[n_words++] = check_leg_names[i];
     if (!check_is_listener_key(n->name))
         check_unknown_key(l, n, words, true);
 }

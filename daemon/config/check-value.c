@@ -227,15 +227,12 @@ static int take_setting(struct load *l, const struct node *group, const struct n
     return r < 0 ? tell(l, n, r, reason) : 0;
 }
 
-/* The groups of settings for one leg only. */
-static const struct {
-    const char *name;
-    enum setting_leg leg;
-} legs[] = { { "client_leg", SETTING_LEG_CLIENT }, { "upstream_leg", SETTING_LEG_UPSTREAM } };
+const char *const check_leg_names[] = { "client_leg", "upstream_leg", NULL };
+static const enum setting_leg legs[] = { SETTING_LEG_CLIENT, SETTING_LEG_UPSTREAM }; /* in that order */
 
 static bool is_leg(const char *name) {
-    for (size_t i = 0; i < ARRAY_SIZE(legs); i++)
-        if (streq(legs[i].name, name))
+    for (size_t i = 0; check_leg_names[i]; i++)
+        if (streq(check_leg_names[i], name))
             return true;
     return false;
 }
@@ -275,10 +272,10 @@ int check_settings(struct load *l, const struct node *group, void (*other)(struc
     }
     /* What is said of one leg wins over what is said of both, wherever it stands. */
     for (size_t i = 0; i < ARRAY_SIZE(legs) && r >= 0; i++) {
-        const struct node *n = node_child(group, legs[i].name);
+        const struct node *n = node_child(group, check_leg_names[i]);
 
         if (n)
-            r = take_leg(l, n, legs[i].leg, into);
+            r = take_leg(l, n, legs[i], into);
     }
     return r;
 }

@@ -74,11 +74,23 @@ bool check_is_group(struct load *l, const struct node *n) {
     return false;
 }
 
+/* Files name the settings of one leg in a group of its own, without the dot. */
+static const char *suggest_setting(const char *name) {
+    const char *names[SETTING_OWN_MAX + 8] = { NULL }; /* and aliases */
+    const struct setting *row;
+    size_t n = 0;
+
+    for (size_t i = 0; (row = setting_row(i)) && n + 1 < ARRAY_SIZE(names); i++)
+        if (row->leg == SETTING_LEG_ALL)
+            names[n++] = row->name;
+    return suggest_near(name, names);
+}
+
 void check_unknown_key(struct load *l, const struct node *n, const char *const *words, bool settings) {
     const char *near = suggest_near(n->name, words);
 
     if (!near && settings)
-        near = setting_suggest(n->name);
+        near = suggest_setting(n->name);
     if (near)
         node_fault(l, n, "unknown key, did you mean '%s'?", near);
     else
@@ -122,12 +134,10 @@ static bool check_entry(struct load *l, const struct node *n) {
 }
 
 static void refuse_in_profile(struct load *l, const struct node *n) {
-    static const char *const none[] = { NULL };
-
     if (check_is_listener_key(n->name))
         node_fault(l, n, "%s belongs to a listener, not to a profile", n->name);
     else
-        check_unknown_key(l, n, none, true);
+        check_unknown_key(l, n, check_leg_names, true);
 }
 
 static int check_profiles(struct load *l, const struct node *group) {

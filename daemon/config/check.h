@@ -51,8 +51,9 @@ int check_prefixes(struct load *l, const struct node *n, const struct setting *r
                    union setting_value *ret) _must_check_;
 /* The words in one string, owned by the caller; NULL when out of memory. */
 char *check_join(const char *const *words, const char *separator) _must_check_;
-/* The settings that a profile or listener says, those for one leg (client_leg, upstream_leg) included; `other` is handed
- * every key that is none. */
+/* The keys of a profile or listener that hold a group of settings for one leg, NULL-terminated. */
+extern const char *const check_leg_names[];
+/* The settings that a profile or listener says, those for one leg included; `other` is handed every key that is none. */
 int check_settings(struct load *l, const struct node *group, void (*other)(struct load *l, const struct node *n),
                    struct settings *into) _must_check_;
 

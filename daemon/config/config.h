@@ -101,6 +101,9 @@ struct config_forward {
     int64_t retry_after_usec; /* then one flow tries it again */
 };
 
+/* Do the files say the same? NULL says nothing. */
+bool config_forward_equal(const struct config_forward *a, const struct config_forward *b);
+
 struct config_listener {
     char *name;
     const struct config_profile *profile; /* NULL: none */

@@ -24,6 +24,35 @@ const char *const *config_balance_names(void) {
     return names;
 }
 
+static bool same_upstreams(const struct config_forward *a, const struct config_forward *b) {
+    if (a->n_upstreams != b->n_upstreams)
+        return false;
+    for (size_t i = 0; i < a->n_upstreams; i++)
+        if (!streq(a->upstreams[i].text, b->upstreams[i].text))
+            return false;
+    return true;
+}
+
+static bool same_source(const struct config_forward *a, const struct config_forward *b) {
+    const struct address *x = &a->source_address, *y = &b->source_address;
+
+    return a->source == b->source && x->size == y->size && memcmp(&x->in6, &y->in6, x->size) == 0;
+}
+
+static const char *profile_name(const struct config_forward *f) {
+    return f->profile ? f->profile->name : "";
+}
+
+bool config_forward_equal(const struct config_forward *a, const struct config_forward *b) {
+    if (!a || !b)
+        return a == b;
+    return same_upstreams(a, b) && same_source(a, b) && streq(profile_name(a), profile_name(b)) &&
+           a->balance == b->balance && a->proxy_protocol == b->proxy_protocol &&
+           cidr_list_equal(a->accept_proxy, b->accept_proxy) && a->check_interval_usec == b->check_interval_usec &&
+           a->max_failures == b->max_failures && a->failure_window_usec == b->failure_window_usec &&
+           a->retry_after_usec == b->retry_after_usec;
+}
+
 void config_upstream_done(struct config_upstream *u) {
     free(u->text);
     free(u->host);
@@ -40,9 +69,24 @@ static int refuse(const char *text, char **ret_reason) {
                       reason_quote(text, quoted));
 }
 
+/* It is told in the journal, in answers and in faults. */
+static bool is_printable(const char *text) {
+    for (; *text; text++)
+        if (*text < ' ' || *text > '~')
+            return false;
+    return true;
+}
+
 static int parse_unix(const char *text, const char *path, struct config_upstream *u, char **ret_reason) {
-    if (path[0] != '/' || strlen(path) >= sizeof(((struct sockaddr_un *) NULL)->sun_path))
-        return refuse(text, ret_reason);
+    const size_t max = sizeof(((struct sockaddr_un *) NULL)->sun_path) - 1;
+    char quoted[REASON_QUOTE_MAX];
+
+    if (path[0] != '/' || strlen(path) > max || !is_printable(path))
+        return reason_set(
+                ret_reason, -EINVAL,
+                "%s is no upstream: the path of a Unix socket begins with '/', is printable ASCII, and has at most %zu "
+                "bytes",
+                reason_quote(text, quoted), max);
     u->type = SOCK_STREAM;
     u->path = strdup(path);
     u->text = strdup(text);

@@ -159,7 +159,7 @@ static void test_all_faults_at_once_in_order(void **state) {
                 "a.conf:3: profiles.bulk.dscp: unknown DSCP name 'EFF', did you mean 'EF'?\n"
                 "a.conf:4: profiles.bulk.nodelay: write true or false\n"
                 "a.conf:5: listeners.a.profile: there is no profile 'bluk', did you mean 'bulk'?\n"
-                "a.conf:6: listeners.b: the target is missing, choose one of ack, discard, echo, journal\n");
+                "a.conf:6: listeners.b: the target is missing, choose one of ack, discard, echo, forward, journal\n");
 }
 
 static void test_faults_are_limited(void **state) {
