@@ -92,25 +92,27 @@ bool keys_parse(struct call *call, const json_t *map, struct settings *ret, uint
     return true;
 }
 
-/* The row of a key under the name that the caller used. */
+/* Is `name` about this key, and nearer to it than `best`? Names of one leg are. */
+static const struct setting *nearer(const struct setting *best, const char *name, enum setting_id id) {
+    const struct setting *row = setting_find(name);
+
+    if (!row || !(setting_keys(row) & SETTING_BIT(id)))
+        return best;
+    return best && (best->leg != SETTING_LEG_ALL || row->leg == SETTING_LEG_ALL) ? best : row;
+}
+
+/* The row of a key under the name that the caller used; "tos" of both legs is "upstream.tos" on the upstream leg. */
 static const struct setting *row_as_asked(enum setting_id id, const json_t *asked) {
+    const struct setting *best = NULL;
     const char *name;
     json_t *value;
     size_t i;
 
-    json_object_foreach((json_t *) asked, name, value) {
-        const struct setting *row = setting_find(name);
-
-        if (row && row->id == id)
-            return row;
-    }
-    json_array_foreach(asked, i, value) {
-        const struct setting *row = setting_find(json_string_value(value));
-
-        if (row && row->id == id)
-            return row;
-    }
-    return setting_by_id(id);
+    json_object_foreach((json_t *) asked, name, value) best = nearer(best, name, id);
+    json_array_foreach(asked, i, value) best = nearer(best, json_string_value(value), id);
+    if (!best)
+        return setting_by_id(id);
+    return best->id == id ? best : setting_find_on_leg(best->name, SETTING_LEG_UPSTREAM);
 }
 
 static json_t *build_readbacks(const struct setting *row, const struct tally_key *k) {

@@ -123,10 +123,17 @@ static json_t *build_value(const struct setting *row, const struct settings *set
 
 /* Does the upstream leg have what the client leg has? */
 static bool is_twin(const struct setting *row, const struct settings *settings, const uint8_t origin[SETTING_MAX]) {
-    const struct setting *client = setting_by_id(row->id - SETTING_UPSTREAM);
+    const struct setting *client = setting_by_id(setting_client_id(row->id));
     _cleanup_free_ char *here = settings_get_text(settings, row), *there = settings_get_text(settings, client);
 
     return here && there && streq(here, there) && origin[row->id] == origin[client->id];
+}
+
+/* "dscp" is about both legs; a profile may say it of the client leg alone. */
+static const struct setting *row_shown(const struct setting *row, const struct settings *settings) {
+    bool both = row->id >= SETTING_LEG_MAX || settings_has(settings, SETTING_UPSTREAM + row->id);
+
+    return both ? row : setting_find_on_leg(row->name, SETTING_LEG_CLIENT);
 }
 
 /* The canonical rows of the keys that are there, those of the upstream leg only where it differs. */
@@ -137,7 +144,7 @@ static json_t *build_values(const struct settings *settings, uint64_t keys, cons
     for (size_t i = 0; (row = setting_row(i)); i++)
         if (!row->alias && keys & SETTING_BIT(row->id) && settings_has(settings, row->id) &&
             (row->leg != SETTING_LEG_UPSTREAM || !is_twin(row, settings, origin)))
-            list = build_add(list, build_value(row, settings, origin[row->id]));
+            list = build_add(list, build_value(row_shown(row, settings), settings, origin[row->id]));
     return list;
 }
 
