@@ -89,11 +89,24 @@ static json_t *carriers_json(unsigned carriers) {
     return list;
 }
 
+/* The name that a row is another spelling of, or NULL. */
+static const char *alias_of(const struct setting *s) {
+    const struct setting *canonical = setting_by_id(s->id);
+
+    if (s->leg == SETTING_LEG_CLIENT)
+        canonical = setting_find_on_leg(canonical->name, SETTING_LEG_CLIENT);
+    return canonical == s ? NULL : canonical->name;
+}
+
+static bool is_of_both_legs(const struct setting *s) {
+    return setting_keys(s) != SETTING_BIT(s->id);
+}
+
 static json_t *setting_json(const struct setting *s) {
-    return json_pack("{ss ss ss ss ss so sb sb ss* ss* ss*}", "setting", s->name, "help", s->help, "syntax", s->syntax,
-                     "default", s->dflt, "live", live_text(s), "carriers", carriers_json(s->carriers), "inherit",
-                     s->may_inherit, "restorable", s->restorable, "capability", s->capability, "capability_when",
-                     s->capability_when, "alias_of", s->alias ? setting_by_id(s->id)->name : NULL);
+    return json_pack("{ss ss ss ss ss so sb sb sb ss* ss* ss*}", "setting", s->name, "help", s->help, "syntax",
+                     s->syntax, "default", s->dflt, "live", live_text(s), "carriers", carriers_json(s->carriers),
+                     "inherit", s->may_inherit, "restorable", s->restorable, "both_legs", is_of_both_legs(s),
+                     "capability", s->capability, "capability_when", s->capability_when, "alias_of", alias_of(s));
 }
 
 static enum status help_settings_json(struct output *o) {
@@ -157,6 +170,13 @@ static void print_carriers(struct output *o, unsigned carriers) {
     putc('\n', o->file);
 }
 
+static void print_leg(struct output *o, const struct setting *s) {
+    if (s->leg != SETTING_LEG_ALL)
+        fprintf(o->file, "  leg       the %s leg only\n", s->leg == SETTING_LEG_CLIENT ? "client" : "upstream");
+    else if (is_of_both_legs(s))
+        fprintf(o->file, "  leg       both; of one: client.%s, upstream.%s\n", s->name, s->name);
+}
+
 static enum status help_setting(struct output *o, const struct setting *s) {
     const char *when = s->capability_when;
 
@@ -175,8 +195,9 @@ static enum status help_setting(struct output *o, const struct setting *s) {
         fprintf(o->file, "  needs     %s%s%s%s\n", s->capability, when ? " (" : "", when ? when : "", when ? ")" : "");
     if (!s->restorable)
         fputs("  undo      taking it back may need the capability, too\n", o->file);
-    if (s->alias)
-        fprintf(o->file, "  also      another spelling of %s\n", setting_by_id(s->id)->name);
+    print_leg(o, s);
+    if (alias_of(s))
+        fprintf(o->file, "  also      another spelling of %s\n", alias_of(s));
     return STATUS_DONE;
 }
 

@@ -102,12 +102,12 @@ static bool has_changed(const struct reload *r, const struct plan_listener *pl) 
 
     if (pl->added || !before)
         return false;
-    return settings_diff(&pl->listener->view->set->settings, &pl->view->set->settings) != 0 ||
+    return (settings_diff(&pl->listener->view->set->settings, &pl->view->set->settings) & config_listener_keys(now)) ||
            !same_text(before->target, now->target) || before->framing != now->framing ||
            !same_text(before->reply, now->reply) || before->journal_rate != now->journal_rate ||
            before->journal_size != now->journal_size ||
            !same_text(before->profile ? before->profile->name : NULL, now->profile ? now->profile->name : NULL) ||
-           !same_listen(before, now);
+           !config_forward_equal(before->forward, now->forward) || !same_listen(before, now);
 }
 
 /* Names of what came, went and changed, for the answer. */

@@ -12,7 +12,7 @@ struct submission {
     struct overlays next;
     struct transaction transaction;
     unsigned n_concerned; /* listeners of the target, touched or not */
-    bool has_upstream;    /* one of them has an upstream leg */
+    uint64_t concerned;   /* keys of any of them that the target is about */
     struct settings old, requested;
     change_done_fn done;
     void *userdata;
@@ -91,13 +91,28 @@ static const char *conflict(const struct change_request *r) {
     return NULL;
 }
 
-static bool concerns(const struct submission *s, const struct config_listener *conf) {
+static bool is_named(const struct config_profile *p, const char *name) {
+    return p && streq(p->name, name);
+}
+
+/* The keys of a listener that the target of the change is about: all, those of the upstream leg, or none. */
+static uint64_t keys_concerned(const struct submission *s, const struct config_listener *conf) {
     const struct change_target *target = &s->request.target;
 
-    if (!target->profile)
-        return streq(conf->name, target->name);
-    return (conf->profile && streq(conf->profile->name, target->name)) ||
-           (conf->forward && conf->forward->profile && streq(conf->forward->profile->name, target->name));
+    if (target->profile ? is_named(conf->profile, target->name) : streq(conf->name, target->name))
+        return config_listener_keys(conf);
+    if (target->profile && conf->forward && is_named(conf->forward->profile, target->name))
+        return SETTINGS_UPSTREAM;
+    return 0;
+}
+
+/* Keys in which the upstream leg's own profile has a runtime value, which wins over that of the target. */
+static uint64_t keys_masked(const struct submission *s, const struct config_listener *conf) {
+    const struct config_profile *own = conf->forward ? conf->forward->profile : NULL;
+
+    if (!own || !s->request.target.profile || is_named(own, s->target_name))
+        return 0;
+    return SETTINGS_UPSTREAM & overlays_keys(&s->next, &(struct change_target){ true, own->name });
 }
 
 static struct effective *resolve_narrow(struct submission *s, struct effective *now) {
@@ -108,31 +123,35 @@ static struct effective *resolve_narrow(struct submission *s, struct effective *
     return to;
 }
 
-/* Keys in which this change decides for the listener: those that nothing of higher precedence covers. */
-static uint64_t keys_decided(const struct submission *s, const struct effective *from, const struct effective *to) {
+/* Those of `concerned` in which this change decides for the listener: that nothing of higher precedence covers. */
+static uint64_t keys_decided(const struct submission *s, const struct config_listener *conf, uint64_t concerned,
+                             const struct effective *from, const struct effective *to) {
     enum origin origin = s->request.target.profile ? ORIGIN_PROFILE_RUNTIME : ORIGIN_LISTENER_RUNTIME;
     const struct effective *decides = s->request.unset ? from : to;
     uint64_t keys = 0;
 
+    concerned &= s->request.keys;
     if (is_narrow(&s->request))
-        return s->request.keys;
+        return concerned;
+    if (s->request.unset)
+        concerned &= overlays_keys(&s->job.change->overlays, &s->request.target);
     for (enum setting_id id = 0; id < SETTING_MAX; id++)
-        if (s->request.keys & SETTING_BIT(id) && decides->origin[id] == origin)
+        if (concerned & SETTING_BIT(id) && decides->origin[id] == origin)
             keys |= SETTING_BIT(id);
-    return keys;
+    return keys & ~keys_masked(s, conf);
 }
 
-static int add_item(struct submission *s, const struct config_listener *conf, struct listener *l) {
+static int add_item(struct submission *s, const struct config_listener *conf, struct listener *l, uint64_t concerned) {
     struct transaction_item *item = &s->transaction.items[s->transaction.n_items];
     struct effective *from = l->view->set;
 
     s->n_concerned++;
+    s->concerned |= concerned;
     item->listener = l;
     item->to = is_narrow(&s->request) ? resolve_narrow(s, from) : overlays_resolve(&s->next, conf);
     if (!item->to)
         return -ENOMEM;
-    item->keys = keys_decided(s, from, item->to) & config_listener_keys(conf);
-    s->has_upstream |= config_listener_keys(conf) == SETTINGS_ALL;
+    item->keys = keys_decided(s, conf, concerned, from, item->to);
     if (item->keys == 0) { /* what this listener says itself covers all of it */
         item->to = effective_unref(item->to);
         return 0;
@@ -152,8 +171,10 @@ static int add_items(struct submission *s) {
     if (!s->transaction.items)
         return -ENOMEM;
     for (size_t i = 0; i < config->n_listeners; i++) {
-        struct listener *l = net_listener(s->job.change->net, config->listeners[i].name);
-        int r = concerns(s, &config->listeners[i]) && l ? add_item(s, &config->listeners[i], l) : 0;
+        const struct config_listener *conf = &config->listeners[i];
+        struct listener *l = net_listener(s->job.change->net, conf->name);
+        uint64_t concerned = keys_concerned(s, conf);
+        int r = concerned && l ? add_item(s, conf, l, concerned) : 0;
 
         if (r < 0)
             return r;
@@ -187,14 +208,19 @@ static void note_values(struct submission *s) {
     }
     now = net_listener(s->job.change->net, s->target_name)->view->set;
     settings_merge(&s->old, &now->settings, s->request.keys);
-    settings_merge(&s->requested, first ? &first->to->settings : &now->settings, s->request.keys);
+    if (!s->request.unset)
+        settings_merge(&s->requested, &s->request.settings, s->request.keys);
+    else
+        settings_merge(&s->requested, first ? &first->to->settings : &now->settings, s->request.keys);
 }
 
 static const char *untouched_reason(const struct submission *s, enum setting_id id) {
     if (s->n_concerned == 0)
         return "no listener uses the profile";
-    if (id >= SETTING_UPSTREAM && !s->has_upstream)
+    if (id >= SETTING_UPSTREAM && !(s->concerned & SETTING_BIT(id)))
         return "there is no upstream leg: the target is not forward";
+    if (!(s->concerned & SETTING_BIT(id)))
+        return "listeners use the profile for their upstream leg only";
     return s->request.unset ? "it has no runtime value here that holds"
                             : "every listener of the profile says otherwise itself";
 }
@@ -295,7 +321,7 @@ static void run(struct job *job) {
         answer(s, CHANGE_NO_MEMORY, NULL);
         return;
     }
-    if (!s->has_upstream)
+    if (!(s->concerned & SETTINGS_UPSTREAM))
         r->keys = settings_named(r->keys);
     note_values(s);
     explain_untouched(s);

@@ -177,6 +177,47 @@ static void test_another_reply_is_a_change_too(void **state) {
                 "~b");
 }
 
+/* ---- legs ---- */
+
+#define LISTEN " listen = [ \"tcp:127.0.0.1:0\" ]; "
+#define RELAY(keys) "listeners = { a = { target = \"forward\"; upstream = [ \"tcp:127.0.0.1:9\" ];" LISTEN keys "}; };"
+#define LEG(ttl) "upstream_leg = { ttl = " ttl "; }; "
+
+static void expect_upstream_ttl(const char *text) {
+    const struct effective *e = net_listener(running.live.net, "a")->view->set;
+    _cleanup_free_ char *got = settings_get_text(&e->upstream, setting_find("ttl"));
+
+    assert_string_equal(got, text);
+}
+
+static void test_the_upstream_leg_of_the_files(void **state) {
+    must_reload(RELAY(LEG("5")), "-b ~a");
+    expect_upstream_ttl("5");
+    must_reload(RELAY(LEG("6")), "~a");
+    expect_upstream_ttl("6");
+    must_reload(RELAY(LEG("6")), "");
+    must_reload(RELAY(LEG("6") "balance = \"first\"; "), "~a");
+    must_reload("profiles = { p = { ttl = 7; }; };" RELAY("upstream_profile = \"p\"; "), "~a");
+    expect_upstream_ttl("7");
+    assert_int_not_equal(endpoint_option(&running, "a", SOL_IP, IP_TTL), 7);
+    must_reload("profiles = { p = { ttl = 8; }; };" RELAY("upstream_profile = \"p\"; "), "~a");
+    expect_upstream_ttl("8");
+}
+
+static void test_an_upstream_leg_that_is_not_there_is_no_change(void **state) {
+    const char *text = "listeners = { a = { target = \"echo\";" LISTEN "}; };";
+    const char *leg = "listeners = { a = { target = \"echo\";" LISTEN LEG("5") "}; };";
+
+    must_reload(text, "-b ~a");
+    must_reload(leg, "");
+    must_set(&running, "a", "upstream.ttl=9");
+    must_reload(text, "");
+    must_reload(RELAY(), "~a"); /* now it is there, with what was asked for at runtime */
+    expect_upstream_ttl("9");
+    must_unset(&running, "a", "");
+    expect_upstream_ttl("inherit");
+}
+
 /* ---- runtime changes ---- */
 
 static void test_runtime_changes_stay_on_top(void **state) {
@@ -345,6 +386,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_value_that_the_files_drop_goes_back_to_what_was_found, setup, teardown),
         cmocka_unit_test_setup_teardown(test_listeners_come_and_go, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_reply_is_a_change_too, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_upstream_leg_of_the_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_upstream_leg_that_is_not_there_is_no_change, setup, teardown),
         cmocka_unit_test_setup_teardown(test_runtime_changes_stay_on_top, setup, teardown),
         cmocka_unit_test_setup_teardown(test_runtime_changes_wait_for_a_listener_that_comes_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_profile_as_it_is_now, setup, teardown),
