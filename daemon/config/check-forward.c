@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "check.h"
+#include "dscp.h"
 #include "reason.h"
 
 #define SEC ((int64_t) USEC_PER_SEC)
@@ -21,6 +22,8 @@ int check_forward_begin(struct config_listener *into) {
     f->max_failures = 3;
     f->failure_window_usec = 10 * SEC;
     f->retry_after_usec = 10 * SEC;
+    for (unsigned i = 0; i < ARRAY_SIZE(f->dscp_map); i++)
+        f->dscp_map[i] = (uint8_t) i;
     r = cidr_list_parse("none", &f->accept_proxy, NULL);
     return MIN(r, 0);
 }
@@ -133,6 +136,46 @@ static int take_source(struct load *l, const struct node *n, void *into) {
     return 0;
 }
 
+/* "EF=AF41" */
+static bool parse_mapping(const char *text, int *ret_from, int *ret_to) {
+    const char *sign = strchr(text, '=');
+    char from[DSCP_TEXT_MAX + 8];
+
+    if (!sign || (size_t) (sign - text) >= sizeof(from))
+        return false;
+    memcpy(from, text, (size_t) (sign - text));
+    from[sign - text] = '\0';
+    *ret_from = dscp_parse(from);
+    *ret_to = dscp_parse(sign + 1);
+    return *ret_from >= 0 && *ret_to >= 0;
+}
+
+static int take_dscp_map(struct load *l, const struct node *n, void *into) {
+    struct config_forward *f = of(into);
+    char quoted[REASON_QUOTE_MAX], name[DSCP_TEXT_MAX];
+    bool seen[64] = { false };
+    int from, to;
+
+    if (n->type != NODE_LIST) {
+        node_fault(l, n, "write a list of strings, for example [ \"EF=AF41\", \"CS1=LE\" ]");
+        return 0;
+    }
+    for (size_t i = 0; i < n->n_children; i++) {
+        const struct node *item = n->children[i];
+
+        if (item->type != NODE_STRING || !parse_mapping(item->text, &from, &to)) {
+            node_fault(l, item, "%s maps no mark, write two names or numbers, for example \"EF=AF41\"",
+                       item->type == NODE_STRING ? reason_quote(item->text, quoted) : "this");
+            continue;
+        }
+        if (seen[from])
+            node_fault(l, item, "%s is mapped twice", dscp_format((unsigned) from, name));
+        seen[from] = true;
+        f->dscp_map[from] = (uint8_t) to;
+    }
+    return 0;
+}
+
 /* Keys that are a number, by where it goes. */
 static int take_number(struct load *l, const struct node *n, const struct setting *row, int64_t *into) {
     int r = check_number(l, n, row, into);
@@ -171,15 +214,11 @@ static int take_retry_after(struct load *l, const struct node *n, void *into) {
 }
 
 const struct check_key forward_keys[] = {
-    { "upstream", "forward", take_upstreams },
-    { "upstream_profile", "forward", take_upstream_profile },
-    { "balance", "forward", take_balance },
-    { "proxy_protocol", "forward", take_proxy_protocol },
-    { "accept_proxy", "forward", take_accept_proxy },
-    { "source", "forward", take_source },
-    { "check_interval", "forward", take_check_interval },
-    { "max_failures", "forward", take_max_failures },
-    { "failure_window", "forward", take_failure_window },
+    { "upstream", "forward", take_upstreams },        { "upstream_profile", "forward", take_upstream_profile },
+    { "balance", "forward", take_balance },           { "proxy_protocol", "forward", take_proxy_protocol },
+    { "accept_proxy", "forward", take_accept_proxy }, { "source", "forward", take_source },
+    { "dscp_map", "forward", take_dscp_map },         { "check_interval", "forward", take_check_interval },
+    { "max_failures", "forward", take_max_failures }, { "failure_window", "forward", take_failure_window },
     { "retry_after", "forward", take_retry_after },
 };
 const size_t n_forward_keys = ARRAY_SIZE(forward_keys);

@@ -75,6 +75,8 @@ struct relay {
     struct upstream *to;       /* one reference */
     struct relay_setup *setup; /* until the upstream is connected */
     uint64_t half_closed_usec; /* since when one way is shut; 0: none is */
+    bool has_received;         /* the mark that the upstream's segments carry is known: */
+    uint8_t received_tos;
 };
 
 struct flow {

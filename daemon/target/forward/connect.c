@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "marks.h"
 #include "relay.h"
 
 int connect_bind_source(const struct forward *forward, const struct address *client, int fd, int domain) {
@@ -42,6 +43,9 @@ static int prepare(const struct forward *forward, const struct flow *f, int fd, 
     r = qos_apply_accepted(&s, &f->client.set->upstream);
     if (r < 0 && r != -EPERM)
         return r;
+    if (marks_pass(&f->client.set->settings))
+        (void) !qos_observe_arm(&s);
+    marks_begin(f, &s);
     return connect_bind_source(forward, &f->peer, fd, domain);
 }
 

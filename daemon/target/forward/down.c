@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <sys/epoll.h>
 
+#include "marks.h"
 #include "session.h"
 
 /* The endpoint waits for room: this session is not read from meanwhile. */
@@ -27,16 +28,10 @@ void sessions_resume(struct endpoint_source *from) {
     t->paused = NULL;
 }
 
-static bool passes_marks(const struct session *s) {
-    const struct settings *set = &s->flow->client.set->settings;
-
-    return !settings_inherits(set, SETTING_DSCP) && set->v[SETTING_DSCP].number == DSCP_PASSTHROUGH;
-}
-
 /* Groups all that was received, as replies to the client. */
 static void collect(struct session *s, struct datagram_batch *b) {
     struct worker *w = s->from->worker;
-    bool passes = passes_marks(s);
+    bool passes = marks_pass(&s->flow->client.set->settings);
     struct span span;
 
     b->routes.n = 0;
@@ -45,7 +40,7 @@ static void collect(struct session *s, struct datagram_batch *b) {
         unsigned route;
 
         meta.has_tos = b->intake.meta.has_tos;
-        meta.tos = b->intake.meta.tos;
+        meta.tos = forward_map_tos(session_forward(s), b->intake.meta.tos);
         route = datagram_routes_find(&b->routes, &s->flow->peer, &meta, passes);
         s->upstream.rx_bytes += b->intake.size;
         s->flow->client.tx_bytes += b->intake.size;

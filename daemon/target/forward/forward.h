@@ -14,6 +14,7 @@ struct forward {
     struct cidr_list *accept_proxy; /* one reference */
     enum forward_source source;
     struct address source_address;
+    uint8_t dscp_map[64];
     struct upstream_health health;
     unsigned n_workers;
 
@@ -33,6 +34,11 @@ struct forward_tried {
  * last. `key` is the source's address_key(). One reference; NULL: there is none (left). Any thread. */
 struct upstream *forward_choose(struct forward *f, int type, const uint8_t key[static 16],
                                 const struct forward_tried *tried, uint64_t now_usec) _must_check_;
+
+/* What a TOS byte becomes that is passed on from one leg to the other. */
+static inline uint8_t forward_map_tos(const struct forward *f, uint8_t tos) {
+    return (uint8_t) (f->dscp_map[tos >> 2] << 2 | (tos & 3));
+}
 
 /* Tells what became of a connection attempt: health, counters, journal. Worker. */
 void forward_connected(struct forward *f, struct upstream *u, unsigned worker, uint64_t took_usec);

@@ -67,6 +67,7 @@ static int start(const struct config_listener *conf, void **ret) {
         .health = { (unsigned) c->max_failures, (uint64_t) c->failure_window_usec, (uint64_t) c->retry_after_usec },
         .upstreams = calloc(c->n_upstreams + 1, sizeof(*f->upstreams)),
     };
+    memcpy(f->dscp_map, c->dscp_map, sizeof(f->dscp_map));
     pthread_mutex_init(&f->lock, NULL);
     if (!f->listener || !f->upstreams) {
         stop(f);

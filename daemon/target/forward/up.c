@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "accept.h"
+#include "marks.h"
 #include "session.h"
 
 /* What one turn sends to upstreams: the batch's groups, whose routes are pairs of session and mark. */
@@ -133,22 +134,17 @@ static void send_all(struct up *up) {
 
 /* ---- receiving ---- */
 
-static bool passes_marks(const struct session *s) {
-    const struct settings *set = &s->flow->client.set->upstream;
-
-    return !settings_inherits(set, SETTING_DSCP) && set->v[SETTING_DSCP].number == DSCP_PASSTHROUGH;
-}
-
 /* The route of the open message: there are as many as messages. */
 static unsigned route_of(struct up *up, struct session *s) {
     const struct datagram_meta *meta = &up->b->intake.meta;
-    const struct datagram_meta mark = { .has_tos = meta->has_tos, .tos = meta->tos };
+    const struct datagram_meta mark = { .has_tos = meta->has_tos,
+                                        .tos = forward_map_tos(session_forward(s), meta->tos) };
     struct datagram_routes *routes = &up->b->routes;
     struct datagram_route *new = &routes->items[routes->n];
     struct sockaddr_storage to = { .ss_family = (sa_family_t) s->flow->endpoint->socket.domain };
     struct msghdr msg = { .msg_name = &to };
 
-    datagram_control_write(&msg, &new->control, &mark, passes_marks(s));
+    datagram_control_write(&msg, &new->control, &mark, marks_pass(&s->flow->client.set->upstream));
     new->control_size = msg.msg_controllen;
     new->destination = (uint8_t) routes->n;
     for (unsigned i = 0; i < routes->n; i++) {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include "marks.h"
 #include "relay.h"
 
 /* Splicing loses on small pieces and wins on large ones (64K); at some 1400 bytes it ties. */
@@ -34,6 +35,7 @@ static void count_received(const struct run *r, size_t n) {
     } else {
         upstream_count(&r->f->relay.to->counters[r->w->index].rx_bytes, n);
     }
+    marks_follow(r->f, is_up(r));
 }
 
 static void count_sent(const struct run *r, size_t n) {
