@@ -6,19 +6,39 @@
 #include "option.h"
 #include "qos.h"
 
+/* What is bound to one address answers from there; only others must be told whom a client spoke to. */
+static bool has_one_address(const struct qos_socket *s) {
+    struct sockaddr_in6 sa = { 0 };
+    const struct sockaddr_in *in = (const struct sockaddr_in *) &sa;
+    socklen_t size = sizeof(sa);
+
+    if (getsockname(s->fd, (struct sockaddr *) &sa, &size) < 0)
+        return false;
+    if (s->domain == AF_INET)
+        return in->sin_addr.s_addr != htonl(INADDR_ANY) && in->sin_addr.s_addr != htonl(INADDR_BROADCAST) &&
+               !IN_MULTICAST(ntohl(in->sin_addr.s_addr));
+    return !IN6_IS_ADDR_UNSPECIFIED(&sa.sin6_addr) && !IN6_IS_ADDR_MULTICAST(&sa.sin6_addr);
+}
+
+enum { FOR_INET6 = 1 << 0, FOR_DATAGRAM = 1 << 1, FOR_MANY_ADDRESSES = 1 << 2 };
+
 int qos_observe_arm(const struct qos_socket *s) {
     static const struct {
         int level, optname;
-        bool inet6, datagram;
+        unsigned needs; /* FOR_* */
     } rows[] = {
-        { SOL_IP, IP_RECVTOS, false, false },     { SOL_IPV6, IPV6_RECVTCLASS, true, false },
-        { SOL_IP, IP_PKTINFO, false, true },      { SOL_IPV6, IPV6_RECVPKTINFO, true, true },
-        { SOL_SOCKET, SO_RXQ_OVFL, false, true },
+        { SOL_IP, IP_RECVTOS, 0 },
+        { SOL_IPV6, IPV6_RECVTCLASS, FOR_INET6 },
+        { SOL_IP, IP_PKTINFO, FOR_DATAGRAM | FOR_MANY_ADDRESSES },
+        { SOL_IPV6, IPV6_RECVPKTINFO, FOR_INET6 | FOR_DATAGRAM | FOR_MANY_ADDRESSES },
+        { SOL_SOCKET, SO_RXQ_OVFL, FOR_DATAGRAM },
     };
+    unsigned is = (s->domain == AF_INET6 ? FOR_INET6 : 0) | (s->type == SOCK_DGRAM ? FOR_DATAGRAM : 0) |
+                  (has_one_address(s) ? 0 : FOR_MANY_ADDRESSES);
     int on = 1;
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        if ((rows[i].inet6 && s->domain != AF_INET6) || (rows[i].datagram && s->type != SOCK_DGRAM))
+        if ((rows[i].needs & is) != rows[i].needs)
             continue;
         if (setsockopt(s->fd, rows[i].level, rows[i].optname, &on, sizeof(on)) < 0)
             return -errno;

@@ -46,9 +46,9 @@ enum qos_option {
     QOS_OPTION_USER_TIMEOUT,
     QOS_OPTION_NOTSENT_LOWAT,
     QOS_OPTION_BUSY_POLL,
-    QOS_OPTION_PACING_RATE, /* 64 bits, all ones: unlimited */
+    QOS_OPTION_PACING_RATE,  /* 64 bits, all ones: unlimited */
     QOS_OPTION_DEFER_ACCEPT, /* seconds, rounded up to what retransmissions take */
-    QOS_OPTION_GRO,         /* of datagram sockets, from here on: set by qos_serve_datagrams(), by no setting */
+    QOS_OPTION_GRO,          /* of datagram sockets, from here on: set by qos_serve_datagrams(), by no setting */
     QOS_OPTION_RECVERR,
     QOS_OPTION_RECVERR6,
     QOS_OPTION_MAX,
@@ -131,8 +131,9 @@ int qos_try(const struct qos_socket *s, const struct settings *set, uint64_t mas
 const char *qos_failure_cause(enum setting_id id, int error);
 const char *qos_failure_remedy(enum setting_id id, int error);
 
-/* Arms the reception of marks and drops: IP_RECVTOS, IPV6_RECVTCLASS, and for datagrams IP_PKTINFO, IPV6_RECVPKTINFO,
- * SO_RXQ_OVFL. Before listen() or on the listening socket, so that the handshake's mark is kept. 0 or -errno. */
+/* Arms the reception of marks and drops: IP_RECVTOS, IPV6_RECVTCLASS, and for datagrams SO_RXQ_OVFL, and unless the socket is
+ * bound to one address IP_PKTINFO, IPV6_RECVPKTINFO. After bind(), before listen() or on the listening socket, so that the
+ * handshake's mark is kept. 0 or -errno. */
 int qos_observe_arm(const struct qos_socket *s) _must_check_;
 
 /* For as long as a worker reads and writes a datagram socket: joined datagrams (UDP_GRO), and the errors of what was sent

@@ -34,12 +34,12 @@ static int dial(const struct flow *f, struct upstream *u, int *ret_fd) {
     r = connect_bind_source(f->view->target->state, &f->peer, fd, to.sa.sa_family);
     if (r < 0)
         return r;
+    if (connect(fd, &to.sa, to.size) < 0)
+        return -errno;
     r = qos_observe_arm(&s);
     if (r < 0)
         return r;
     qos_serve_datagrams(&s, true);
-    if (connect(fd, &to.sa, to.size) < 0)
-        return -errno;
     *ret_fd = TAKE_FD(fd);
     return 0;
 }

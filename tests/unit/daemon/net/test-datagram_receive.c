@@ -216,7 +216,8 @@ static void test_no_control_message_is_cut(void **state) {
         assert_true(datagram_intake_open(&p.in));
         assert_int_equal(p.in.messages[0].msg_hdr.msg_flags & MSG_CTRUNC, 0);
         assert_true(p.in.meta.has_drops && p.in.meta.drops > 0);
-        assert_true(p.in.meta.has_tos && p.in.meta.info_family > 0);
+        assert_true(p.in.meta.has_tos);
+        assert_int_equal(p.in.meta.info_family > 0, path != PATH_V4); /* that one is bound to one address */
         assert_int_equal(p.in.n_parts, 10);
         pair_end(&p);
     }
