@@ -58,36 +58,45 @@ struct pipe;
 struct upstream;
 struct session;
 
-/* Bytes of a relayed flow on their way from one leg to the other. */
+/* Bytes of a relayed flow on their way from one leg to the other. What was received and is not sent yet lies in one of the
+ * two. */
 struct relay_way {
-    struct buf *held;  /* received, not yet sent */
-    struct pipe *pipe; /* borrowed while bytes are spliced */
-    bool ended;        /* the sender has sent all it will */
-    bool shut;         /* and the receiver was told so */
-    uint8_t large;     /* reads in a row that a pipe would be worth */
-    uint8_t small;     /* splices in a row that it was not */
+    union {
+        struct buf *held;
+        struct pipe *pipe;
+    };
+    bool in_pipe;  /* which of the two it is */
+    bool ended;    /* the sender has sent all it will */
+    bool shut;     /* and the receiver was told so */
+    uint8_t large; /* reads in a row that a pipe would be worth */
+    uint8_t small; /* splices in a row that it was not */
 };
 
 /* What a flow is besides when a target relays it. */
 struct relay {
     struct leg upstream;
     struct relay_way to_upstream, to_client;
-    struct upstream *to;       /* one reference */
-    struct relay_setup *setup; /* until the upstream is connected */
-    uint64_t half_closed_usec; /* since when one way is shut; 0: none is */
-    bool has_received;         /* the mark that the upstream's segments carry is known: */
+    struct upstream *to; /* one reference */
+    union {
+        struct relay_setup *setup;   /* until the upstream is connected */
+        struct relay_coding *coding; /* then: of legs that compress; NULL: none does */
+    };
+    bool connecting;   /* which of the two it is */
+    bool half_closed;  /* one way is shut */
+    bool has_received; /* the mark that the upstream's segments carry is known: */
     uint8_t received_tos;
 };
 
+/* Thousands of them are idle at a time: fields are ordered so that none is wasted. */
 struct flow {
     struct flow_id id;
-    enum flow_state state;
-    struct worker *worker; /* owner */
-    bool v4_mapped;
-    bool ready;     /* on the worker's ready list */
-    bool datagrams; /* a session of UDP: the client leg has no socket of its own (fd negative) */
+    uint8_t state; /* enum flow_state */
+    bool v4_mapped : 1;
+    bool ready : 1;     /* on the worker's ready list */
+    bool datagrams : 1; /* a session of UDP: the client leg has no socket of its own (fd negative) */
     uint8_t received_tos;
     uint8_t received_label;     /* enum qos_mark_label */
+    struct worker *worker;      /* owner */
     struct listener_view *view; /* one reference */
     struct endpoint *endpoint;  /* one reference: where it came in */
     struct address peer;
@@ -98,13 +107,13 @@ struct flow {
     union {
         /* A flow that ends here: stream.c. */
         struct {
-            bool peer_done;      /* the peer has sent all it will */
-            bool blocked;        /* the socket did not take all of the output */
-            bool decode_pending; /* the decoder has more to say than the output took */
-            bool plain_pending;  /* there are whole frames that the output had no room for */
-            bool detect_late;    /* the time to decide on decompression = auto is over */
-            bool encode_dirty;   /* the encoder holds replies back that must go out before the turn ends */
-            bool unit_payload;   /* compression_unit, fixed when the flow begins: each reply is a compressed whole */
+            bool peer_done : 1;      /* the peer has sent all it will */
+            bool blocked : 1;        /* the socket did not take all of the output */
+            bool decode_pending : 1; /* the decoder has more to say than the output took */
+            bool plain_pending : 1;  /* there are whole frames that the output had no room for */
+            bool detect_late : 1;    /* the time to decide on decompression = auto is over */
+            bool encode_dirty : 1;   /* the encoder holds replies back that must go out before the turn ends */
+            bool unit_payload : 1; /* compression_unit, fixed when the flow begins: each reply is a compressed whole */
             uint8_t encode_id,
                     decode_id; /* enum coding; encode_id may change until the first byte; decode_id is CODING_AUTO until decided */
             struct buf *in;    /* received, not yet decoded */

@@ -6,6 +6,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "recode.h"
+
 /* How long a flow that we end may take to deliver what it holds, and then its peers to close. */
 #define FINISH_USEC (10 * USEC_PER_SEC)
 #define LINGER_USEC (2 * USEC_PER_SEC)
@@ -32,10 +34,10 @@ static void arm_timer(struct worker *w, struct flow *f) {
 
     if (f->state != FLOW_OPEN)
         return; /* armed by whoever ends it */
-    if (r->setup)
+    if (r->connecting)
         at_usec = sooner(at_usec, r->setup->began_usec, setting_usec(f, SETTING_CONNECT_TIMEOUT));
     at_usec = sooner(at_usec, f->active_usec, setting_usec(f, SETTING_IDLE_TIMEOUT));
-    if (r->half_closed_usec)
+    if (r->half_closed)
         at_usec = sooner(at_usec, f->active_usec, setting_usec(f, SETTING_HALF_CLOSE_TIMEOUT));
     if (at_usec == UINT64_MAX)
         wheel_disarm(&w->loop.wheel, &f->timer);
@@ -89,9 +91,9 @@ static void leg_gone(struct worker *w, struct flow *f, bool client, int error) {
 }
 
 static void half_closed(struct worker *w, struct flow *f) {
-    if (f->relay.half_closed_usec)
+    if (f->relay.half_closed)
         return;
-    f->relay.half_closed_usec = w->loop.now_usec;
+    f->relay.half_closed = true;
     arm_timer(w, f);
 }
 
@@ -178,7 +180,7 @@ static void on_upstream(struct loop_source *source, uint32_t events) {
 
 /* On the ready list: a leg that failed is not watched any more, but may have left something. */
 static void turn(struct worker *w, struct flow *f) {
-    if (f->state == FLOW_LINGERING || f->relay.setup)
+    if (f->state == FLOW_LINGERING || f->relay.connecting)
         return;
     if (run(w, f, &f->relay.to_upstream, true) || run(w, f, &f->relay.to_client, true))
         return;
@@ -192,19 +194,23 @@ static void turn(struct worker *w, struct flow *f) {
 static void on_connecting(struct loop_source *source, uint32_t events);
 
 static void end_setup(struct flow *f) {
+    if (!f->relay.connecting)
+        return;
     free(f->relay.setup);
     f->relay.setup = NULL;
+    f->relay.connecting = false;
 }
 
 /* Bytes flow from now on. */
 static void begin(struct worker *w, struct flow *f) {
     struct relay *r = &f->relay;
-    int error = 0;
+    int error;
 
     end_setup(f);
+    error = recode_new(f->client.set, &r->coding);
     r->upstream.source.on_event = on_upstream;
     f->client.source.on_event = on_client;
-    if (!r->upstream.source.watched)
+    if (error >= 0 && !r->upstream.source.watched)
         error = loop_add(&w->loop, &r->upstream.source, EPOLLIN);
     if (error >= 0 && !f->client.source.watched)
         error = loop_add(&w->loop, &f->client.source, EPOLLIN);
@@ -369,6 +375,7 @@ static int open_relay(struct worker *w, struct flow *f) {
     f->relay.setup = calloc(1, sizeof(*f->relay.setup));
     if (!f->relay.setup)
         return -ENOMEM;
+    f->relay.connecting = true;
     f->relay.setup->began_usec = w->loop.now_usec;
     f->relay.setup->awaits_proxy = waits;
     f->client.source.on_event = waits ? on_proxy_header : on_waiting_client;
@@ -402,10 +409,10 @@ static void expire_setup(struct worker *w, struct flow *f) {
 static void expire(struct worker *w, struct flow *f) {
     if (f->state != FLOW_OPEN)
         life_end(w, f, LIFE_END_CLOSED, 0);
-    else if (f->relay.setup && is_due(w, f->relay.setup->began_usec, setting_usec(f, SETTING_CONNECT_TIMEOUT)))
+    else if (f->relay.connecting && is_due(w, f->relay.setup->began_usec, setting_usec(f, SETTING_CONNECT_TIMEOUT)))
         expire_setup(w, f);
     else if (is_due(w, f->active_usec, setting_usec(f, SETTING_IDLE_TIMEOUT)) ||
-             (f->relay.half_closed_usec && is_due(w, f->active_usec, setting_usec(f, SETTING_HALF_CLOSE_TIMEOUT))))
+             (f->relay.half_closed && is_due(w, f->active_usec, setting_usec(f, SETTING_HALF_CLOSE_TIMEOUT))))
         life_end(w, f, LIFE_END_IDLE, 0);
     else
         arm_timer(w, f);
@@ -414,7 +421,7 @@ static void expire(struct worker *w, struct flow *f) {
 static void finish(struct worker *w, struct flow *f) {
     if (f->state != FLOW_OPEN)
         return;
-    if (f->relay.setup) {
+    if (f->relay.connecting) {
         life_end(w, f, LIFE_END_CLOSED, 0);
         return;
     }
@@ -434,7 +441,7 @@ static void reset_at_close(int fd) {
 
 static uint64_t release(struct worker *w, struct flow *f, bool reset) {
     struct relay *r = &f->relay;
-    uint64_t lost = way_drop(w, &r->to_upstream) + way_drop(w, &r->to_client);
+    uint64_t lost = way_drop(w, &r->to_upstream) + way_drop(w, &r->to_client), kept = 0;
 
     if (reset) {
         reset_at_close(f->client.source.fd);
@@ -445,13 +452,27 @@ static uint64_t release(struct worker *w, struct flow *f, bool reset) {
     if (r->to)
         atomic_fetch_sub(&r->to->flows, 1);
     r->to = upstream_unref(r->to);
+    if (!r->connecting)
+        r->coding = recode_free(w, r->coding, &kept);
     end_setup(f);
-    return lost;
+    return lost + kept;
 }
 
 static void apply(struct worker *w, struct flow *f, enum setting_id id, const struct settings *set,
                   struct qos_result *ret) {
-    *ret = (struct qos_result){ .outcome = QOS_APPLIED, .has_effective = true, .effective = set->v[id] };
+    enum setting_id plain = id >= SETTING_UPSTREAM ? id - SETTING_UPSTREAM : id;
+    struct relay_way *way = id >= SETTING_UPSTREAM ? &f->relay.to_upstream : &f->relay.to_client;
+
+    *ret = (struct qos_result){ .outcome = QOS_APPLIED };
+    if (plain == SETTING_COMPRESSION && !f->relay.connecting)
+        way_set_compression(w, f, way, &set->v[id], ret);
+    else if (plain == SETTING_DECOMPRESSION && !f->relay.connecting)
+        *ret = (struct qos_result){ .outcome = QOS_DEFERRED,
+                                    .reason = "the format of a relayed flow is fixed when it begins" };
+    if (ret->outcome == QOS_APPLIED) {
+        ret->has_effective = true;
+        ret->effective = set->v[id];
+    }
 }
 
 static struct qos_socket upstream_socket(const struct flow *f) {

@@ -10,7 +10,7 @@
 #include "life.h"
 #include "proxy.h"
 
-/* Until the upstream is reached and has been told who the client is. */
+/* Until the upstream is reached and has been told who the client is (relay.connecting). */
 struct relay_setup {
     struct forward_tried tried;
     uint64_t began_usec; /* this attempt */
@@ -55,6 +55,10 @@ uint64_t way_held(const struct relay_way *way);
 /* Gives back what it holds; returns its size. */
 uint64_t way_drop(struct worker *w, struct relay_way *way);
 
+/* compression of the leg that this way leads to, live: recode_apply(). */
+void way_set_compression(struct worker *w, struct flow *f, struct relay_way *way, const union setting_value *v,
+                         struct qos_result *ret);
+
 static inline bool way_blocked(const struct relay_way *way) {
-    return way->held || way->pipe;
+    return way->held != NULL;
 }

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "marks.h"
+#include "recode.h"
 #include "relay.h"
 
 /* Splicing loses on small pieces and wins on large ones (64K); at some 1400 bytes it ties. */
@@ -88,27 +89,72 @@ static enum way_result flush(const struct run *r) {
     struct relay_way *way = r->way;
     ssize_t n;
 
-    if (way->held) {
+    if (way->in_pipe) {
+        n = send_from_pipe(r);
+        if (n >= 0 && way->pipe->filled == 0)
+            way->pipe = pipe_return(&r->w->pipes, way->pipe);
+    } else {
         n = send_some(r, way->held->data + way->held->start, buf_size(way->held));
-        if (n < 0)
-            return receiver_gone(r, n);
-        way->held->start += (size_t) n;
+        if (n >= 0)
+            way->held->start += (size_t) n;
         if (buf_size(way->held) == 0)
             way->held = pool_return(&r->w->pool, way->held);
     }
-    if (way->pipe) {
-        n = send_from_pipe(r);
-        if (n < 0)
-            return receiver_gone(r, n);
-        if (way->pipe->filled == 0)
-            way->pipe = pipe_return(&r->w->pipes, way->pipe);
+    return n < 0 ? receiver_gone(r, n) : WAY_ON;
+}
+
+/* ---- ways that decompress or compress ---- */
+
+/* Sends what fits and holds the rest: recode_write_fn. */
+static int write_coded(void *userdata, const void *data, size_t size) {
+    const struct run *r = userdata;
+    ssize_t sent = 0;
+
+    if (!way_blocked(r->way)) {
+        r->way->in_pipe = false;
+        sent = send_some(r, data, size);
+        if (sent < 0)
+            return (int) sent;
     }
+    if (pool_append(&r->w->pool, &r->way->held, (const uint8_t *) data + sent, size - (size_t) sent) < 0)
+        return -ENOMEM;
+    return way_blocked(r->way);
+}
+
+static enum way_result refuse_coded(const struct run *r, const char *reason) {
+    const char *name = r->f->view->listener->name;
+    char id[FLOW_ID_TEXT_MAX], peer[ADDRESS_TEXT_MAX];
+
+    stats_add(worker_stats(r->w, r->f->view), STAT_DECODE_ERRORS, 1);
+    event_log(EVENT_DECODE_FAILED,
+              EVENT_FIELDS({ FIELD_LISTENER, name }, { FIELD_FLOW, flow_id_format(r->f->id, id) },
+                           { FIELD_PEER, address_format(&r->f->peer, peer) }),
+              "%s: flow %s from %s: %s from the %s, after %llu bytes; the flow is closed", name, id, peer, reason,
+              is_up(r) ? "client" : "upstream", (unsigned long long) r->from->rx_bytes);
+    return sender_gone(r, -EBADMSG);
+}
+
+static enum way_result code(const struct run *r, struct way_coding *c, const uint8_t *data, size_t size) {
+    const struct effective *set = r->f->client.set;
+    const struct settings *client = &set->settings, *upstream = &set->upstream;
+    const char *reason = NULL;
+    int result = recode_run(r->w, c, is_up(r) ? client : upstream, is_up(r) ? upstream : client, data, size,
+                            r->way->ended, write_coded, (void *) r, &reason);
+
+    if (result == -EBADMSG)
+        return refuse_coded(r, reason);
+    if (result < 0)
+        return receiver_gone(r, result);
+    if (recode_has_kept(c) && !way_blocked(r->way))
+        worker_ready(r->w, r->f);
     return WAY_ON;
 }
 
 /* The sender has sent all it will: the receiver is told when all of it has gone. */
 static enum way_result pass_end(const struct run *r) {
-    if (!r->way->ended || r->way->shut || way_blocked(r->way))
+    struct way_coding *c = recode_of_way(r->f, r->way);
+
+    if (!r->way->ended || r->way->shut || way_blocked(r->way) || recode_has_kept(c) || (c && !c->finished))
         return WAY_ON;
     if (shutdown(r->to->source.fd, SHUT_WR) < 0)
         return receiver_gone(r, -errno);
@@ -120,7 +166,7 @@ static bool wants_pipe(const struct relay_way *way) {
     return way->large >= LARGE_READS;
 }
 
-static enum way_result copy(const struct run *r) {
+static enum way_result copy(const struct run *r, struct way_coding *c) {
     size_t room = (size_t) flow_setting(r->f, SETTING_IO_BUFFER).number;
     uint8_t *data = worker_scratch(r->w, SCRATCH_IN, room);
     ssize_t n, sent;
@@ -132,13 +178,16 @@ static enum way_result copy(const struct run *r) {
         return is_for_later(errno) ? WAY_ON : sender_gone(r, -errno);
     if (n == 0) {
         r->way->ended = true;
-        return WAY_ON;
+        return c ? code(r, c, NULL, 0) : WAY_ON;
     }
     count_received(r, (size_t) n);
+    if (c)
+        return code(r, c, data, (size_t) n);
     r->way->large = (size_t) n >= MIN(LARGE_BYTES, room) ? MIN(r->way->large + 1, LARGE_READS) : 0;
     sent = send_some(r, data, (size_t) n);
     if (sent < 0)
         return receiver_gone(r, sent);
+    r->way->in_pipe = false;
     if (sent < n && pool_append(&r->w->pool, &r->way->held, data + sent, (size_t) (n - sent)) < 0)
         return receiver_gone(r, -ENOMEM);
     return WAY_ON;
@@ -167,6 +216,7 @@ static enum way_result splice_through(const struct run *r, struct pipe *pipe) {
         return WAY_ON;
     }
     pipe->filled = (size_t) n;
+    r->way->in_pipe = true;
     r->way->pipe = pipe;
     count_received(r, (size_t) n);
     judge_splice(r->way, (size_t) n);
@@ -188,24 +238,47 @@ enum way_result way_run(struct worker *w, struct flow *f, struct relay_way *way,
         .to = up ? &f->relay.upstream : &f->client,
         .error = error,
     };
+    struct way_coding *c = recode_of_way(f, way);
     enum way_result result = way_blocked(way) ? flush(&r) : WAY_ON;
 
-    if (result == WAY_ON && readable && !way->ended && !way_blocked(way)) {
+    if (result == WAY_ON && !way_blocked(way) && (recode_has_kept(c) || (c && way->ended && !c->finished)))
+        result = code(&r, c, NULL, 0);
+    if (result == WAY_ON && readable && !way->ended && !way_blocked(way) && !recode_has_kept(c)) {
         struct pipe *pipe = wants_pipe(way) ? pipe_borrow(&w->pipes, w->loop.now_usec) : NULL;
 
-        result = pipe ? splice_through(&r, pipe) : copy(&r);
+        result = pipe ? splice_through(&r, pipe) : copy(&r, c);
     }
     return result == WAY_ON ? pass_end(&r) : result;
 }
 
 uint64_t way_held(const struct relay_way *way) {
-    return buf_size(way->held) + (way->pipe ? way->pipe->filled : 0);
+    if (!way_blocked(way))
+        return 0;
+    return way->in_pipe ? way->pipe->filled : buf_size(way->held);
 }
 
 uint64_t way_drop(struct worker *w, struct relay_way *way) {
     uint64_t lost = way_held(way);
 
-    way->held = pool_return(&w->pool, way->held);
-    way->pipe = pipe_return(&w->pipes, way->pipe);
+    if (way->in_pipe)
+        way->pipe = pipe_return(&w->pipes, way->pipe);
+    else
+        way->held = pool_return(&w->pool, way->held);
     return lost;
+}
+
+void way_set_compression(struct worker *w, struct flow *f, struct relay_way *way, const union setting_value *v,
+                         struct qos_result *ret) {
+    bool up = way == &f->relay.to_upstream;
+    int error = 0;
+    struct run r = {
+        .w = w,
+        .f = f,
+        .way = way,
+        .from = up ? &f->client : &f->relay.upstream,
+        .to = up ? &f->relay.upstream : &f->client,
+        .error = &error,
+    };
+
+    recode_apply(w, recode_of_way(f, way), v, write_coded, &r, ret);
 }
