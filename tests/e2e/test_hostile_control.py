@@ -223,7 +223,10 @@ sessions = []
 while len(sessions) < int(sys.argv[2]):
     sessions.append(socket.socket(socket.AF_UNIX))
     sessions[-1].connect(sys.argv[1])
-    sessions[-1].sendall(b'{"method": "org.varlink.service.GetInfo"}\\0')
+    try:
+        sessions[-1].sendall(b'{"method": "org.varlink.service.GetInfo"}\\0')
+    except ConnectionError:
+        pass
 kept = 0
 for session in sessions:
     try:
