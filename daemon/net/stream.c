@@ -50,13 +50,20 @@ static void log_end(const struct flow *f, enum stream_end why, int error) {
               (unsigned long long) f->client.tx_bytes);
 }
 
-/* Bytes that the kernel took and the peer has not acknowledged. A FIN of ours counts there as one. */
-static size_t unacknowledged(const struct flow *f) {
+static size_t queued(const struct flow *f, unsigned long which) {
     int n;
 
-    if (ioctl(f->client.source.fd, SIOCOUTQ, &n) < 0 || n <= 0)
+    return ioctl(f->client.source.fd, which, &n) < 0 || n < 0 ? 0 : (size_t) n;
+}
+
+/* Bytes that the peer has not acknowledged when its connection is reset, by whatever side: what close() finds unread makes the
+ * kernel do so. Otherwise it goes on to deliver. */
+static size_t unacknowledged(const struct flow *f, enum stream_end why) {
+    size_t n = queued(f, SIOCOUTQ);
+
+    if (n == 0 || (why != STREAM_END_RESET && why != STREAM_END_ERROR && queued(f, SIOCINQ) == 0))
         return 0;
-    return (size_t) n - (f->state == FLOW_LINGERING);
+    return n - (f->state == FLOW_LINGERING); /* a FIN of ours counts as a byte */
 }
 
 void stream_end(struct worker *w, struct flow *f, enum stream_end why, int error) {
@@ -68,14 +75,12 @@ void stream_end(struct worker *w, struct flow *f, enum stream_end why, int error
     if (ends[why].counter != STAT_CLOSED)
         stats_add(stats, ends[why].counter, 1);
     stats_add(stats, STAT_CLOSED, 1);
-    stats_add(stats, STAT_LOST_BYTES, buf_size(f->client.out));
-    /* At any other end the kernel goes on to deliver what it has. */
-    if (why == STREAM_END_RESET || why == STREAM_END_ERROR)
-        stats_add(stats, STAT_LOST_BYTES, unacknowledged(f));
+    stats_add(stats, STAT_LOST_BYTES, buf_size(f->client.out) + unacknowledged(f, why));
 
     loop_remove(&w->loop, &f->client.source);
     wheel_disarm(&w->loop.wheel, &f->timer);
-    f->client.source.fd = close_fd(f->client.source.fd);
+    /* What we fail to do must not look like an end in order. */
+    f->client.source.fd = why == STREAM_END_ERROR ? stream_reset(f->client.source.fd) : close_fd(f->client.source.fd);
     f->coding.encoder = coder_free(f->coding.encoder);
     f->coding.decoder = coder_free(f->coding.decoder);
     f->client.in = pool_return(&w->pool, f->client.in);

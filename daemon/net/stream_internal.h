@@ -12,6 +12,9 @@
 /* Opens an accepted and admitted socket as a flow; takes `fd` over on success. 0, -ENOMEM, -errno. */
 int stream_open(struct endpoint_source *from, int fd, const struct address *peer) _must_check_;
 
+/* Closes with a reset. Returns -EBADF. */
+int stream_reset(int fd);
+
 /* What is wrong with the input of a flow: the stages return -EBADMSG and leave it here. */
 struct stream_fault {
     enum event_kind kind;
