@@ -109,14 +109,13 @@ int change_begin(struct change *c, struct config *config, struct config_faults *
 
     if (r < 0)
         return r;
-    r = plan_commit(plan, on_begun, &begun);
+    plan_commit(plan, on_begun, &begun);
     /* Nothing else is going on yet: wait for the workers here. */
-    while (r >= 0 && !begun)
+    while (!begun)
         mailbox_wait(&c->net->mailbox, c->net);
     plan_free(plan);
-    if (r >= 0)
-        c->config = config_ref(config);
-    return r;
+    c->config = config_ref(config);
+    return 0;
 }
 
 void change_observe_reload(struct change *c, void (*fn)(bool begins, void *userdata), void *userdata) {

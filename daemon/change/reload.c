@@ -169,7 +169,7 @@ static void on_committed(void *userdata) {
     answer(r, CHANGE_DONE, NULL);
 }
 
-/* The settings took; what is left cannot be refused by a socket. */
+/* What is left when the settings took cannot fail. */
 static void on_transaction(struct transaction *t) {
     struct reload *r = t->userdata;
 
@@ -185,8 +185,7 @@ static void on_transaction(struct transaction *t) {
         answer(r, CHANGE_FAILED, NULL);
         return;
     }
-    if (plan_commit(r->plan, on_committed, r) < 0)
-        answer(r, CHANGE_NO_MEMORY, NULL);
+    plan_commit(r->plan, on_committed, r);
 }
 
 static struct effective *resolve(const struct config_listener *conf, void *userdata) {

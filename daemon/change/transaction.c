@@ -117,8 +117,12 @@ static void change_flow(struct task *task, struct worker *w, struct flow *f) {
         flow_change_apply(&t->workers[w->index], w, f, item);
 }
 
+static struct transaction *of_undo_task(struct task *task) {
+    return CONTAINER_OF(task, struct transaction, undo_task);
+}
+
 static void publish_old(struct task *task, struct worker *w) {
-    struct transaction *t = of_task(task);
+    struct transaction *t = of_undo_task(task);
 
     for (size_t i = 0; i < t->n_items; i++)
         if (t->items[i].view)
@@ -126,7 +130,7 @@ static void publish_old(struct task *task, struct worker *w) {
 }
 
 static void undo_flow(struct task *task, struct worker *w, struct flow *f) {
-    struct transaction *t = of_task(task);
+    struct transaction *t = of_undo_task(task);
     struct transaction_item *item = item_of(t, f);
 
     if (item)
@@ -140,7 +144,7 @@ static void finish(struct transaction *t) {
 }
 
 static void undone(struct task *task) {
-    struct transaction *t = of_task(task);
+    struct transaction *t = of_undo_task(task);
 
     for (unsigned i = 0; i < t->net->n_workers; i++)
         t->undo_failed += t->workers[i].undo_failed;
@@ -150,12 +154,7 @@ static void undone(struct task *task) {
 static void undo(struct transaction *t) {
     t->failed = true;
     each_endpoint(t, restore_endpoint);
-    task_end(&t->task);
-    t->task = (struct task){ .begin = publish_old, .visit = t->flows ? undo_flow : NULL, .done = undone };
-    if (task_send_all(&t->task, t->net) < 0) {
-        t->undo_failed += t->n_flows;
-        finish(t);
-    }
+    task_launch(&t->undo_task, t->net);
 }
 
 static void applied(struct task *task) {
@@ -175,11 +174,12 @@ void transaction_run(struct transaction *t, void (*done)(struct transaction *t),
     t->done = done;
     t->userdata = userdata;
     t->task = (struct task){ .begin = publish, .visit = t->flows ? change_flow : NULL, .done = applied };
+    t->undo_task = (struct task){ .begin = publish_old, .visit = t->flows ? undo_flow : NULL, .done = undone };
     each_endpoint(t, try_endpoint);
     t->failed = tally_failed(&t->tally) > 0;
     if (!t->failed) {
         t->workers = calloc(t->net->n_workers, sizeof(*t->workers));
-        t->failed = !t->workers || task_prepare(&t->task, t->net) < 0;
+        t->failed = !t->workers || task_prepare(&t->task, t->net) < 0 || task_prepare(&t->undo_task, t->net) < 0;
     }
     if (t->failed) {
         finish(t);
@@ -208,5 +208,6 @@ void transaction_end(struct transaction *t) {
         transaction_worker_done(&t->workers[i]);
     free(t->workers);
     task_end(&t->task);
+    task_end(&t->undo_task);
     *t = (struct transaction){ 0 };
 }

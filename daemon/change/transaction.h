@@ -28,7 +28,7 @@ struct transaction {
     unsigned n_flows, undo_failed;
     bool failed;
     /* own */
-    struct task task;
+    struct task task, undo_task;
     struct transaction_worker *workers;
     void (*done)(struct transaction *t);
     void *userdata;

@@ -19,7 +19,7 @@ int check_profile_name(struct load *l, const struct node *n, const struct config
     const char *names[CONFIG_PROFILES_MAX + 1] = { NULL };
     for (size_t i = 0; i < l->config->n_profiles; i++)
         names[i] = l->config->profiles[i].name;
-    const char *near = suggest_near(n->text, names);
+    const char *near = load_is_full(l) ? NULL : suggest_near(n->text, names);
     reason_quote(n->text, quoted);
     if (near)
         node_fault(l, n, "there is no profile %s, did you mean '%s'?", quoted, near);

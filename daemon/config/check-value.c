@@ -96,7 +96,7 @@ int check_word(struct load *l, const struct node *n, const char *what, const cha
         }
     }
 
-    const char *near = suggest_near(n->text, words);
+    const char *near = load_is_full(l) ? NULL : suggest_near(n->text, words);
     reason_quote(n->text, quoted);
     if (near) {
         node_fault(l, n, "unknown %s %s, did you mean '%s'?", what, quoted, near);

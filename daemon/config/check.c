@@ -87,9 +87,10 @@ static const char *suggest_setting(const char *name) {
 }
 
 void check_unknown_key(struct load *l, const struct node *n, const char *const *words, bool settings) {
-    const char *near = suggest_near(n->name, words);
+    bool full = load_is_full(l);
+    const char *near = full ? NULL : suggest_near(n->name, words);
 
-    if (!near && settings)
+    if (!near && settings && !full)
         near = suggest_setting(n->name);
     if (near)
         node_fault(l, n, "unknown key, did you mean '%s'?", near);

@@ -6,6 +6,9 @@
 #include "keys.h"
 #include "state.h"
 
+/* Each setting that a call names is looked up, and one that is unknown gets a suggestion, while everybody else waits. */
+#define NAMES_MAX ((size_t) 2 * SETTING_MAX)
+
 struct set_request {
     const char *target, *flow, *source;
     const json_t *settings; /* names and values, or names only for unset */
@@ -131,6 +134,10 @@ static bool prepare(struct call *call, const struct set_request *p, struct chang
 
     if (change_target_parse(p->target, &request->target) < 0) {
         call_error_invalid_parameter(call, "target");
+        return false;
+    }
+    if (json_object_size(p->settings) > NAMES_MAX || json_array_size(p->settings) > NAMES_MAX) {
+        call_error_invalid_parameter(call, "settings");
         return false;
     }
     if (!selector_parse(call, p->flow, p->source, &selector))

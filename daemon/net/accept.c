@@ -16,13 +16,6 @@
 /* A full listener is woken by the flow that makes room; this is for a wake-up lost for want of memory. */
 #define FULL_RETRY_USEC USEC_PER_SEC
 
-static void reset(int fd) {
-    const struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
-
-    (void) setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-    close_fd(fd);
-}
-
 static void rest(struct endpoint_source *from, int error) {
     struct worker *w = from->worker;
 
@@ -63,7 +56,7 @@ static int take(int listen_fd, int *ret_fd, struct address *ret_peer) {
         }
     }
     if (address_from_sockaddr((struct sockaddr *) &sa, size, ret_peer) < 0) {
-        reset(fd);
+        life_reset(fd);
         return -ECONNABORTED;
     }
     *ret_fd = fd;
@@ -85,7 +78,7 @@ static void refuse(struct endpoint_source *from, int fd, const struct address *p
     const char *name = from->view->listener->name;
     char text[ADDRESS_TEXT_MAX];
 
-    reset(fd);
+    life_reset(fd);
     stats_add(worker_stats(from->worker, from->view), counter, 1);
     event_log(EVENT_FLOW_REFUSED, EVENT_FIELDS({ FIELD_LISTENER, name }, { FIELD_PEER, address_format(peer, text) }),
               "%s: connection from %s refused: %s", name, text, why);
@@ -150,7 +143,7 @@ void accept_refuse(struct endpoint_source *from) {
     for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
         r = take(from->source.fd, &fd, &peer);
         if (r == 1) {
-            reset(fd);
+            life_reset(fd);
         } else if (r == 0) {
             return;
         } else if (r != -ECONNABORTED) {

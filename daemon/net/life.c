@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "engine.h"
 
@@ -34,13 +35,27 @@ static void log_end(const struct flow *f, enum life_end why, int error) {
               (unsigned long long) f->client.tx_bytes);
 }
 
-/* Bytes that the kernel took and the peer has not acknowledged. A FIN of ours counts there as one. */
-static size_t unacknowledged(const struct flow *f) {
+int life_reset(int fd) {
+    const struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
+
+    (void) setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    return close_fd(fd);
+}
+
+static size_t queued(const struct flow *f, unsigned long which) {
     int n;
 
-    if (ioctl(f->client.source.fd, SIOCOUTQ, &n) < 0 || n <= 0)
+    return ioctl(f->client.source.fd, which, &n) < 0 || n < 0 ? 0 : (size_t) n;
+}
+
+/* Bytes that the peer has not acknowledged when its connection is reset, by whatever side: what close() finds unread makes the
+ * kernel do so. Otherwise it goes on to deliver. */
+static size_t unacknowledged(const struct flow *f, bool failed) {
+    size_t n = queued(f, SIOCOUTQ);
+
+    if (n == 0 || (!failed && queued(f, SIOCINQ) == 0))
         return 0;
-    return (size_t) n - (f->state == FLOW_LINGERING);
+    return n - (f->state == FLOW_LINGERING); /* a FIN of ours counts as a byte */
 }
 
 void life_end(struct worker *w, struct flow *f, enum life_end why, int error) {
@@ -53,14 +68,15 @@ void life_end(struct worker *w, struct flow *f, enum life_end why, int error) {
     if (ends[why].counter != STAT_CLOSED)
         stats_add(stats, ends[why].counter, 1);
     stats_add(stats, STAT_CLOSED, 1);
-    /* At any other end the kernel goes on to deliver what it has. */
-    if (failed)
-        stats_add(stats, STAT_LOST_BYTES, unacknowledged(f));
-    stats_add(stats, STAT_LOST_BYTES, engine_of(f)->release(w, f, failed));
+    stats_add(stats, STAT_LOST_BYTES, unacknowledged(f, failed) + engine_of(f)->release(w, f, failed));
 
     loop_remove(&w->loop, &f->client.source);
     wheel_disarm(&w->loop.wheel, &f->timer);
-    f->client.source.fd = close_fd(f->client.source.fd);
+    /* What we fail to do must not look like an end in order. */
+    if (why == LIFE_END_ERROR || why == LIFE_END_UPSTREAM)
+        f->client.source.fd = life_reset(f->client.source.fd);
+    else
+        f->client.source.fd = close_fd(f->client.source.fd);
     f->client.set = effective_unref(f->client.set);
     f->endpoint = endpoint_unref(f->endpoint);
     if (f->datagrams)

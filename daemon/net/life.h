@@ -32,6 +32,9 @@ void life_end(struct worker *w, struct flow *f, enum life_end why, int error);
 /* Ends it because a call on its client socket failed. */
 void life_end_by_error(struct worker *w, struct flow *f, int error);
 
+/* Closes a socket with a reset. Accepts a negative fd. Returns -EBADF. */
+int life_reset(int fd);
+
 /* Receives of the client leg: follows the peer's mark with dscp = reflect, re-arms quickack. */
 void life_on_received(struct flow *f);
 

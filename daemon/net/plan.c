@@ -6,7 +6,6 @@
 
 #include "bind.h"
 #include "event.h"
-#include "task.h"
 
 /* ---- making a plan ---- */
 
@@ -165,6 +164,26 @@ static int find_removed(struct plan *p, const struct config *c) {
     return 0;
 }
 
+/* Everything for which the commit could be short of memory. */
+static int reserve(struct plan *p) {
+    struct net *n = p->net;
+    struct listener **listeners;
+    struct endpoint **unclaimed;
+    size_t released = 0;
+
+    listeners = reallocarray(n->listeners, n->n_listeners + p->n_listeners + 1, sizeof(*listeners));
+    if (!listeners)
+        return -ENOMEM;
+    n->listeners = listeners;
+    for (size_t i = 0; i < p->n_removed; i++)
+        released += p->removed[i]->n_endpoints;
+    unclaimed = reallocarray(n->unclaimed, n->n_unclaimed + released + 1, sizeof(*unclaimed));
+    if (!unclaimed)
+        return -ENOMEM;
+    n->unclaimed = unclaimed;
+    return task_prepare(&p->task, n);
+}
+
 int plan_new(struct net *n, const struct config *c, plan_settings_fn settings, void *userdata,
              struct config_faults *faults, struct plan **ret) {
     struct making m = { .faults = faults };
@@ -178,8 +197,8 @@ int plan_new(struct net *n, const struct config *c, plan_settings_fn settings, v
     r = m.plan->listeners ? find_removed(m.plan, c) : -ENOMEM;
     for (size_t i = 0; i < c->n_listeners && r >= 0; i++)
         r = plan_listener(&m, &c->listeners[i], settings, userdata);
-    if (r >= 0 && m.failed)
-        r = -EINVAL;
+    if (r >= 0)
+        r = m.failed ? -EINVAL : reserve(m.plan);
     if (r < 0) {
         plan_free(m.plan);
         return r;
@@ -225,6 +244,7 @@ struct plan *plan_free(struct plan *p) {
         listener_view_unref(pl->view);
         listener_unref(pl->listener);
     }
+    task_end(&p->task);
     free(p->listeners);
     free(p->removed);
     free(p);
@@ -232,13 +252,6 @@ struct plan *plan_free(struct plan *p) {
 }
 
 /* ---- carrying it out ---- */
-
-struct commit {
-    struct task task;
-    struct plan *plan;
-    plan_done_fn done;
-    void *userdata;
-};
 
 static bool served_by(const struct endpoint *e, const struct worker *w) {
     return e->socket.type == SOCK_STREAM || e->worker == w->index;
@@ -266,7 +279,7 @@ static void publish_listener(struct worker *w, const struct plan_listener *pl) {
 
 /* Worker thread. The main thread leaves the plan and its listeners' endpoints alone until every worker has reported. */
 static void publish(struct task *task, struct worker *w) {
-    struct plan *p = CONTAINER_OF(task, struct commit, task)->plan;
+    struct plan *p = CONTAINER_OF(task, struct plan, task);
 
     for (size_t i = 0; i < p->n_removed; i++)
         for (size_t j = 0; j < p->removed[i]->n_endpoints; j++)
@@ -324,8 +337,7 @@ static void adopt_view(struct plan_listener *pl) {
 }
 
 static void committed(struct task *task) {
-    struct commit *c = CONTAINER_OF(task, struct commit, task);
-    struct plan *p = c->plan;
+    struct plan *p = CONTAINER_OF(task, struct plan, task);
 
     for (size_t i = 0; i < p->n_removed; i++)
         forget(p->removed[i], false);
@@ -333,43 +345,16 @@ static void committed(struct task *task) {
         adopt_view(&p->listeners[i]);
         forget(p->listeners[i].listener, false);
     }
-    task_end(&c->task);
-    c->done(c->userdata);
-    free(c);
+    p->done(p->userdata);
 }
 
-/* Everything that can fail for want of memory, before anything has changed. */
-static int reserve(struct plan *p) {
+void plan_commit(struct plan *p, plan_done_fn done, void *userdata) {
     struct net *n = p->net;
-    struct listener **listeners;
-    struct endpoint **unclaimed;
-    size_t released = 0;
 
-    listeners = reallocarray(n->listeners, n->n_listeners + p->n_listeners + 1, sizeof(*listeners));
-    if (!listeners)
-        return -ENOMEM;
-    n->listeners = listeners;
-    for (size_t i = 0; i < p->n_removed; i++)
-        released += p->removed[i]->n_endpoints;
-    unclaimed = reallocarray(n->unclaimed, n->n_unclaimed + released + 1, sizeof(*unclaimed));
-    if (!unclaimed)
-        return -ENOMEM;
-    n->unclaimed = unclaimed;
-    return 0;
-}
-
-int plan_commit(struct plan *p, plan_done_fn done, void *userdata) {
-    struct net *n = p->net;
-    struct commit *c;
-
-    c = calloc(1, sizeof(*c));
-    if (!c)
-        return -ENOMEM;
-    *c = (struct commit){ { .begin = publish, .done = committed }, p, done, userdata };
-    if (reserve(p) < 0 || task_prepare(&c->task, n) < 0) {
-        free(c);
-        return -ENOMEM;
-    }
+    p->done = done;
+    p->userdata = userdata;
+    p->task.begin = publish;
+    p->task.done = committed;
     take_claimed(n);
     for (size_t i = 0; i < n->n_unclaimed && n->n_listeners == 0; i++)
         log_unclaimed(n->unclaimed[i]);
@@ -380,6 +365,5 @@ int plan_commit(struct plan *p, plan_done_fn done, void *userdata) {
     for (size_t i = 0; i < p->n_listeners; i++)
         if (p->listeners[i].added)
             n->listeners[n->n_listeners++] = listener_ref(p->listeners[i].listener);
-    task_launch(&c->task, n);
-    return 0;
+    task_launch(&p->task, n);
 }

@@ -53,17 +53,20 @@ int stream_flush(struct worker *w, struct flow *f) {
     return 0;
 }
 
-/* Keeps what lies behind the first `skip` bytes. */
+/* Keeps what lies behind the first `skip` bytes. What finds no memory is lost. */
 static int keep(struct worker *w, struct flow *f, const struct iovec *iov, unsigned n_iov, size_t skip) {
-    for (unsigned i = 0; i < n_iov; i++) {
-        size_t from = MIN(skip, iov[i].iov_len);
-        int r = pool_append(&w->pool, &f->out, (const uint8_t *) iov[i].iov_base + from, iov[i].iov_len - from);
+    int r = 0;
 
+    for (unsigned i = 0; i < n_iov; i++) {
+        size_t from = MIN(skip, iov[i].iov_len), size = iov[i].iov_len - from;
+
+        if (r >= 0)
+            r = pool_append(&w->pool, &f->out, (const uint8_t *) iov[i].iov_base + from, size);
         if (r < 0)
-            return r;
+            stats_add(worker_stats(w, f->view), STAT_LOST_BYTES, size);
         skip -= from;
     }
-    return 0;
+    return r;
 }
 
 static int write_all(struct worker *w, struct flow *f, const struct iovec *iov, unsigned n_iov) {

@@ -432,23 +432,12 @@ static void finish(struct worker *w, struct flow *f) {
         (void) settle(w, f);
 }
 
-static void reset_at_close(int fd) {
-    const struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
-
-    if (fd >= 0)
-        (void) setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-}
-
 static uint64_t release(struct worker *w, struct flow *f, bool reset) {
     struct relay *r = &f->relay;
     uint64_t lost = way_drop(w, &r->to_upstream) + way_drop(w, &r->to_client), kept = 0;
 
-    if (reset) {
-        reset_at_close(f->client.source.fd);
-        reset_at_close(r->upstream.source.fd);
-    }
     loop_remove(&w->loop, &r->upstream.source);
-    r->upstream.source.fd = close_fd(r->upstream.source.fd);
+    r->upstream.source.fd = reset ? life_reset(r->upstream.source.fd) : close_fd(r->upstream.source.fd);
     if (r->to)
         atomic_fetch_sub(&r->to->flows, 1);
     r->to = upstream_unref(r->to);

@@ -24,6 +24,19 @@ static int teardown(void **state) {
     return 0;
 }
 
+/* ---- a main thread that runs out of memory ---- */
+
+static _Thread_local unsigned fail_at; /* this allocation from now on, counted from 1; 0: none */
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+void *__wrap_calloc(size_t n, size_t size) {
+    if (fail_at > 0 && --fail_at == 0)
+        return NULL;
+    return __real_calloc(n, size);
+}
+
 /* ---- reloads ---- */
 
 struct reloaded {
@@ -379,6 +392,29 @@ static void test_a_start_with_faults(void **state) {
     change_free(change);
 }
 
+/* Whatever it is that finds no memory: the reload is as a whole, or not at all. */
+static void test_out_of_memory(void **state) {
+    unsigned at = 0;
+    bool failed;
+    int fd = live_connect(&running.live, "a");
+
+    LIVE_UNTIL(&running.live, live_flows(&running.live) == 1);
+    do {
+        struct reloaded r;
+
+        fail_at = ++at;
+        r = reload(TTL_12);
+        failed = r.status != CHANGE_DONE;
+        assert_int_equal(fail_at == 0, failed); /* every allocation has had its turn */
+        fail_at = 0;
+        assert_int_equal(endpoint_option(&running, "a", SOL_IP, IP_TTL), failed ? 11 : 12);
+        assert_flow_settings(&running, "a", "ttl", failed ? "11" : "12", ORIGIN_PROFILE_FILE);
+        reloaded_done(&r);
+    } while (failed);
+    assert_true(at > 10);
+    close(fd);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_the_same_files_change_nothing, setup, teardown),
@@ -396,6 +432,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_value_that_a_serving_socket_refuses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_watches_hears_of_beginning_and_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reloads_and_changes_take_their_turns, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_out_of_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stopping_refuses_a_reload, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_start_with_faults, setup, teardown),
     };

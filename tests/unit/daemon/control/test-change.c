@@ -187,6 +187,40 @@ static void test_faulty_values_are_all_told(void **state) {
     assert_int_equal(f->change.submitted, 0);
 }
 
+/* `n` settings that do not exist: an object of values, or a list of names. Owned by the caller. */
+static char *unknown_settings(unsigned n, bool values) {
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+
+    assert_non_null(f);
+    fprintf(f, "{\"target\":\"orders\",\"settings\":%s", values ? "{" : "[");
+    for (unsigned i = 0; i < n; i++)
+        fprintf(f, "%s\"x%u\"%s", i ? "," : "", i, values ? ":\"\"" : "");
+    fprintf(f, "%s}", values ? "}" : "]");
+    fclose(f);
+    return text;
+}
+
+/* Nobody has to say more than twice as much as there is to say. */
+static void test_more_settings_than_there_are(void **state) {
+    struct fake *f = *state;
+    unsigned most = 2 * SETTING_MAX;
+    _cleanup_free_ char *values = unknown_settings(most + 1, true), *names = unknown_settings(most + 1, false),
+                        *bearable = unknown_settings(most, true);
+    json_t *j;
+
+    fake_call(f, "Set", values, false);
+    fake_expect_invalid_parameter(f, "settings");
+    fake_call(f, "Unset", names, false);
+    fake_expect_invalid_parameter(f, "settings");
+    fake_call(f, "Set", bearable, false);
+    j = fake_error(f, "InvalidSettings");
+    assert_int_equal(json_array_size(fake_at(j, "faults")), most);
+    json_decref(j);
+    assert_int_equal(f->change.submitted, 0);
+}
+
 static void test_faulty_selectors(void **state) {
     static const char *const cases[][2] = {
         { "{\"target\":\"orders\",\"settings\":{\"dscp\":\"EF\"},\"flow\":\"x\"}", "x" },
@@ -330,6 +364,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_failed_change, begin, end),
         cmocka_unit_test_setup_teardown(test_other_answers_to_a_change, begin, end),
         cmocka_unit_test_setup_teardown(test_faulty_values_are_all_told, begin, end),
+        cmocka_unit_test_setup_teardown(test_more_settings_than_there_are, begin, end),
         cmocka_unit_test_setup_teardown(test_faulty_selectors, begin, end),
         cmocka_unit_test_setup_teardown(test_unset, begin, end),
         cmocka_unit_test_setup_teardown(test_client_that_leaves, begin, end),

@@ -9,8 +9,10 @@
 #define LARGE ((size_t) 8 * 1024 * 1024)
 
 static struct live live;
+static _Atomic bool no_room; /* for the workers' buffers */
 
 static int setup(void **state) {
+    no_room = false;
     live_begin(&live, 2);
     return 0;
 }
@@ -300,6 +302,52 @@ static void test_a_reset_of_a_flow_that_lingers(void **state) {
     assert_int_equal(live_counter(&live, "a", STAT_RESETS), 2);
 }
 
+/* A flow that is closed while its peer sends but does not read: the kernel has input that nobody will take, and resets. */
+static void test_a_close_with_unread_input_loses_as_a_reset_does(void **state) {
+    const struct flow_selector all = { 0 };
+    _cleanup_free_ uint8_t *data = noise(LARGE);
+    size_t arrived;
+    ssize_t n;
+    int fd;
+
+    apply("echo", "send_buffer = \"256K\";");
+    fd = connect_narrow();
+    do {
+        n = send(fd, data, LARGE, MSG_DONTWAIT | MSG_NOSIGNAL);
+        arrived = settled_input(fd, 0);
+    } while (n > 0);
+    assert_int_equal(live_close(&live, &all, false), 1);
+    expect_lost(live_counter(&live, "a", STAT_TX_PAYLOAD_BYTES) - arrived);
+    close(fd);
+}
+
+/* ---- out of memory ---- */
+
+int __real_pool_append(struct pool *p, struct buf **b, const void *data, size_t size);
+int __wrap_pool_append(struct pool *p, struct buf **b, const void *data, size_t size);
+
+int __wrap_pool_append(struct pool *p, struct buf **b, const void *data, size_t size) {
+    return no_room && size > 0 ? -ENOMEM : __real_pool_append(p, b, data, size);
+}
+
+/* Counted, and the peer must not take it for the end of all replies. */
+static void test_a_reply_that_cannot_be_kept(void **state) {
+    int fd;
+
+    apply("echo", "framing = \"line\";");
+    fd = live_connect(&live, "a");
+    live_send(fd, "good\n", 5);
+    live_expect_text(fd, "good\n");
+    LIVE_UNTIL(&live, unacknowledged() == 0);
+    no_room = true;
+    live_send(fd, "one\ntwo\n", 8);
+    live_expect_reset(fd);
+    no_room = false;
+    expect_lost(4); /* the other one never became a reply */
+    assert_int_equal(live_counter(&live, "a", STAT_ERRORS), 1);
+    close(fd);
+}
+
 static void test_an_end_in_order_loses_nothing(void **state) {
     const struct flow_selector all = { 0 };
     _cleanup_free_ uint8_t *data = noise(100000), *back = NULL;
@@ -475,6 +523,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_reset_behind_bad_input_is_one, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_reset_loses_what_was_not_acknowledged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_reset_of_a_flow_that_lingers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_close_with_unread_input_loses_as_a_reset_does, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_reply_that_cannot_be_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_end_in_order_loses_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_idle_flow_ends_not_before_its_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_replies_are_compressed_to_the_trailer, setup, teardown),
