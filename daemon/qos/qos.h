@@ -24,7 +24,8 @@ struct qos_socket {
     bool v4_mapped; /* an AF_INET6 stream whose peer is IPv4: only IP_TOS counts */
 };
 
-/* From getsockopt and getpeername. -ENOTSOCK, -EAFNOSUPPORT (not IPv4 or IPv6), -ESOCKTNOSUPPORT, -errno. */
+/* From getsockopt and getpeername. -ENOTSOCK, -EAFNOSUPPORT (not IPv4 or IPv6), -ESOCKTNOSUPPORT (not TCP or UDP),
+ * -errno. */
 int qos_socket_init(struct qos_socket *ret, int fd) _must_check_;
 
 /* The raw options of a socket as they were found, before anything was applied: what `inherit` goes back to. */
