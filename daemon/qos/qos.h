@@ -59,6 +59,8 @@ struct qos_baseline {
 
 /* Reads every option that the socket has. */
 void qos_baseline_capture(const struct qos_socket *s, struct qos_baseline *ret);
+/* The settings (SETTING_BIT) of which the socket has something else now. */
+uint64_t qos_baseline_differs(const struct qos_socket *s, const struct qos_baseline *b);
 /* Puts back every option that differs. Returns how many were put back; *ret_failed: how many could not be. */
 unsigned qos_baseline_restore(const struct qos_socket *s, const struct qos_baseline *b, unsigned *ret_failed);
 /* As a JSON object with the options by name, and back: for the memfd that survives a restart. NULL or -EINVAL. */
