@@ -130,13 +130,14 @@ void flow_change_apply(struct transaction_worker *tw, struct worker *w, struct f
         count((enum setting_id) __builtin_ctzll(item->keys), &no_memory, &c);
         return;
     }
-    (void) qos_apply(&s, &item->to->settings, socket_keys(item->keys), &f->endpoint->baseline, count, &c);
     kept = apply_daemon_settings(w, f, &item->to->settings, item->keys, &c);
     to = derive(tw, f->client.set, item, item->keys & ~kept);
     if (!to) {
         count((enum setting_id) __builtin_ctzll(item->keys), &no_memory, &c);
         return;
     }
+    /* From the flow's own set: the priority that stands behind a new mark may be this flow's alone. */
+    (void) qos_apply(&s, &to->settings, socket_keys(item->keys), &f->endpoint->baseline, count, &c);
     swap(w, f, to);
     if (item->keys & SETTING_BIT(SETTING_DSCP))
         reflect(f, &s);
