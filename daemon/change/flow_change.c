@@ -115,31 +115,44 @@ static void swap(struct worker *w, struct flow *f, struct effective *to) {
     stream_settings_changed(w, f);
 }
 
+static uint64_t keys_for(const struct flow *f, const struct transaction_item *item) {
+    uint64_t keys = item->keys;
+
+    for (enum setting_id id = 0; item->overrides_only && id < SETTING_MAX; id++)
+        if (f->client.set->origin[id] != ORIGIN_FLOW)
+            keys &= ~SETTING_BIT(id);
+    return keys;
+}
+
 void flow_change_apply(struct transaction_worker *tw, struct worker *w, struct flow *f,
                        const struct transaction_item *item) {
     struct qos_socket s = flow_qos_socket(f, f->endpoint->socket.domain);
     const struct qos_result no_memory = { .outcome = QOS_FAILED, .error = -ENOMEM };
     struct counting c = { tw, item->view == NULL };
+    uint64_t keys = keys_for(f, item), kept;
     struct effective *to;
-    uint64_t kept;
 
     if (item->view && f->client.set == item->to)
         return; /* born since, with the new settings */
     tw->n_flows++;
+    if (keys == 0)
+        return;
     if (remember(tw, f) < 0) {
-        count((enum setting_id) __builtin_ctzll(item->keys), &no_memory, &c);
+        count((enum setting_id) __builtin_ctzll(keys), &no_memory, &c);
         return;
     }
-    kept = apply_daemon_settings(w, f, &item->to->settings, item->keys, &c);
-    to = derive(tw, f->client.set, item, item->keys & ~kept);
+    if (c.narrow)
+        settings_merge(&tw->old, &f->client.set->settings, keys & ~tw->old.set_mask);
+    kept = apply_daemon_settings(w, f, &item->to->settings, keys, &c);
+    to = derive(tw, f->client.set, item, keys & ~kept);
     if (!to) {
-        count((enum setting_id) __builtin_ctzll(item->keys), &no_memory, &c);
+        count((enum setting_id) __builtin_ctzll(keys), &no_memory, &c);
         return;
     }
     /* From the flow's own set: the priority that stands behind a new mark may be this flow's alone. */
-    (void) qos_apply(&s, &to->settings, socket_keys(item->keys), &f->endpoint->baseline, count, &c);
+    (void) qos_apply(&s, &to->settings, socket_keys(keys), &f->endpoint->baseline, count, &c);
     swap(w, f, to);
-    if (item->keys & SETTING_BIT(SETTING_DSCP))
+    if (keys & SETTING_BIT(SETTING_DSCP))
         reflect(f, &s);
 }
 
@@ -172,4 +185,5 @@ void transaction_worker_done(struct transaction_worker *tw) {
         effective_unref(tw->derived[i].to);
     }
     tally_done(&tw->tally);
+    settings_done(&tw->old);
 }
