@@ -13,6 +13,15 @@ static void report_failed(const struct change_scope *scope, const struct change_
               a->undo_failed ? " except where sockets refused that too" : "");
 }
 
+static void format_counts(const struct tally_key *k, char *text, size_t size) {
+    char deferred[32] = "";
+
+    if (k->deferred > 0)
+        snprintf(deferred, sizeof(deferred), ", deferred for %u", k->deferred);
+    snprintf(text, size, " on %u endpoint%s and %u flow%s%s", k->applied_endpoints,
+             k->applied_endpoints == 1 ? "" : "s", k->applied_flows, k->applied_flows == 1 ? "" : "s", deferred);
+}
+
 static void report_key(const struct change_scope *scope, const struct change_answer *a, enum setting_id id,
                        const struct change_who *who) {
     const struct setting *row = setting_by_id(id);
@@ -20,7 +29,7 @@ static void report_key(const struct change_scope *scope, const struct change_ans
     _cleanup_free_ char *old = settings_get_text(a->old, row), *new = settings_get_text(a->requested, row);
     const char *result = qos_outcome_name(tally_outcome(k));
     bool narrow = scope->narrowing[0] != '\0';
-    char uid[16], pid[16], error[16], deferred[32] = "";
+    char uid[16], pid[16], error[16], counts[128] = "";
     const struct event_field *fields;
 
     snprintf(uid, sizeof(uid), "%u", who->uid);
@@ -36,13 +45,12 @@ static void report_key(const struct change_scope *scope, const struct change_ans
     }
     if (a->status == CHANGE_FAILED)
         return; /* undone because of another key */
-    if (k->deferred > 0)
-        snprintf(deferred, sizeof(deferred), ", deferred for %u", k->deferred);
+    if (!scope->reload)
+        format_counts(k, counts, sizeof(counts));
     event_log(scope->unset ? EVENT_SETTING_UNSET : EVENT_SETTING_CHANGED, fields,
-              "%s: %s %s -> %s%s%s%s: %s on %u endpoint%s and %u flow%s%s, by uid %s", scope->target, row->name,
-              old ? old : "-", new ? new : "-", narrow ? " (" : "", scope->narrowing, narrow ? ")" : "", result,
-              k->applied_endpoints, k->applied_endpoints == 1 ? "" : "s", k->applied_flows,
-              k->applied_flows == 1 ? "" : "s", deferred, uid);
+              "%s: %s %s -> %s%s%s%s: %s%s, by %suid %s", scope->target, row->name, old ? old : "-", new ? new : "-",
+              narrow ? " (" : "", scope->narrowing, narrow ? ")" : "", result, counts,
+              scope->reload ? "a reload of " : "", uid);
 }
 
 void report_change(const struct change_scope *scope, const struct change_answer *answer, const struct change_who *who) {
