@@ -48,7 +48,26 @@ static enum status help_overview(struct output *o) {
     return STATUS_DONE;
 }
 
+static json_t *options_json(uint32_t mask) {
+    json_t *list = json_array();
+
+    for (int i = 0; i < OPTION_MAX; i++) {
+        const struct option_row *row = option_row(i);
+        if (mask & OPTION_BIT(i))
+            json_array_append_new(
+                    list, json_pack("{ss ss* ss}", "option", row->name, "argument", row->argument, "help", row->help));
+    }
+    return list;
+}
+
 static enum status help_verb(struct output *o, const struct verb *v) {
+    if (o->json) {
+        json_t *all = json_pack("{ss ss ss ss so}", "verb", v->name, "words", v->words, "help", v->help, "details",
+                                v->details, "options", options_json(v->options));
+        output_json(o, all);
+        json_decref(all);
+        return STATUS_DONE;
+    }
     fprintf(o->file, "sockqctl %s%s%s%s\n%s.\n", v->name, v->options ? " [OPTION...]" : "", *v->words ? " " : "",
             v->words, v->help);
     if (*v->details)

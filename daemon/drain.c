@@ -85,8 +85,8 @@ void drain_begin(struct daemon *d) {
     char text[UNIT_TEXT_MAX];
 
     if (d->stopping) {
-        event_log(EVENT_DRAIN_ENDED, EVENT_NO_FIELDS, "told to stop a second time: %u flows are closed at once",
-                  net_connections(d->net));
+        event_log(EVENT_DRAIN_ENDED, EVENT_NO_FIELDS, "told to stop a second time: %u flow%s closed at once",
+                  net_connections(d->net), net_connections(d->net) == 1 ? " is" : "s are");
         (void) sd_event_exit(d->event, 0);
         return;
     }

@@ -64,8 +64,8 @@ struct change_answer {
     unsigned undo_failed;
     uint64_t keys; /* what was asked for */
     const struct settings *old,
-            *requested; /* values of `keys` before and now (of the first listener concerned); `requested` may
-                                             * say inherit */
+            *requested; /* values of `keys` before and now, of the first listener concerned; `old` of a change of some
+                         * flows: of the first flow. `requested` may say inherit */
     const struct tally *tally;
 };
 

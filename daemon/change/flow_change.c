@@ -101,6 +101,14 @@ static uint64_t client_keys(uint64_t keys) {
     return keys & ~SETTINGS_UPSTREAM;
 }
 
+/* A session of UDP has no socket of its own there: its endpoint's is changed with the listener. */
+static int apply_client(const struct flow *f, const struct effective *to, uint64_t keys, qos_each_fn each,
+                        void *userdata) {
+    struct qos_socket s = flow_qos_socket(f, f->endpoint->socket.domain);
+
+    return f->datagrams ? 0 : qos_apply(&s, &to->settings, client_keys(keys), &f->endpoint->baseline, each, userdata);
+}
+
 static void count_upstream(enum setting_id id, const struct qos_result *result, void *userdata) {
     count(SETTING_UPSTREAM + id, result, userdata);
 }
@@ -135,12 +143,13 @@ static int apply_upstream(struct transaction_worker *tw, const struct flow *f, c
 }
 
 /* With dscp = reflect the mark received wins over the socket's base mark. */
-static void reflect(struct flow *f, const struct qos_socket *s) {
+static void reflect(struct flow *f) {
+    struct qos_socket s = flow_qos_socket(f, f->endpoint->socket.domain);
     const struct settings *set = &f->client.set->settings;
 
     if (!settings_inherits(set, SETTING_DSCP) && set->v[SETTING_DSCP].number == DSCP_REFLECT &&
         f->received_label != QOS_MARK_NONE)
-        (void) qos_set_tos(s, f->received_tos & 0xfc);
+        (void) qos_set_tos(&s, f->received_tos & 0xfc);
 }
 
 static void swap(struct worker *w, struct flow *f, struct effective *to) {
@@ -149,37 +158,49 @@ static void swap(struct worker *w, struct flow *f, struct effective *to) {
     engine_of(f)->changed(w, f);
 }
 
+static uint64_t keys_for(const struct flow *f, const struct transaction_item *item) {
+    uint64_t keys = item->keys;
+
+    for (enum setting_id id = 0; item->overrides_only && id < SETTING_MAX; id++)
+        if (f->client.set->origin[id] != ORIGIN_FLOW)
+            keys &= ~SETTING_BIT(id);
+    return keys;
+}
+
 void flow_change_apply(struct transaction_worker *tw, struct worker *w, struct flow *f,
                        const struct transaction_item *item) {
-    struct qos_socket s = flow_qos_socket(f, f->endpoint->socket.domain);
     const struct qos_result no_memory = { .outcome = QOS_FAILED, .error = -ENOMEM };
     struct counting c = { tw, item->view == NULL };
+    uint64_t keys = keys_for(f, item), kept;
     struct effective *to;
-    uint64_t kept;
 
     if (item->view && f->client.set == item->to)
         return; /* born since, with the new settings */
     tw->n_flows++;
+    if (keys == 0)
+        return;
     if (remember(tw, f) < 0) {
-        count((enum setting_id) __builtin_ctzll(item->keys), &no_memory, &c);
+        count((enum setting_id) __builtin_ctzll(keys), &no_memory, &c);
         return;
     }
-    (void) qos_apply(&s, &item->to->settings, client_keys(item->keys), &f->endpoint->baseline, count, &c);
-    (void) apply_upstream(tw, f, item->to, item->keys, &c);
-    kept = apply_daemon_settings(w, f, &item->to->settings, item->keys, &c);
-    to = derive(tw, f->client.set, item, item->keys & ~kept);
+    if (c.narrow)
+        settings_merge(&tw->old, &f->client.set->settings, keys & ~tw->old.set_mask);
+    kept = apply_daemon_settings(w, f, &item->to->settings, keys, &c);
+    to = derive(tw, f->client.set, item, keys & ~kept);
     if (!to) {
-        count((enum setting_id) __builtin_ctzll(item->keys), &no_memory, &c);
+        count((enum setting_id) __builtin_ctzll(keys), &no_memory, &c);
         return;
     }
+    /* From the flow's own set: the priority that stands behind a new mark may be this flow's alone. */
+    (void) apply_client(f, to, keys, count, &c);
+    (void) apply_upstream(tw, f, to, keys, &c);
     swap(w, f, to);
-    if (item->keys & SETTING_BIT(SETTING_DSCP))
-        reflect(f, &s);
+    if (keys & SETTING_BIT(SETTING_DSCP))
+        reflect(f);
 }
 
 void flow_change_undo(struct transaction_worker *tw, struct worker *w, struct flow *f,
                       const struct transaction_item *item) {
-    struct qos_socket s = flow_qos_socket(f, f->endpoint->socket.domain);
     struct flow_before *before = f->id.slot < tw->n_before ? &tw->before[f->id.slot] : NULL;
     struct effective *to = NULL;
 
@@ -189,13 +210,12 @@ void flow_change_undo(struct transaction_worker *tw, struct worker *w, struct fl
         to = item->from;
     if (!to)
         return;
-    if (qos_apply(&s, &to->settings, client_keys(item->keys), &f->endpoint->baseline, NULL, NULL) < 0 ||
-        apply_upstream(tw, f, to, item->keys, NULL) < 0)
+    if (apply_client(f, to, item->keys, NULL, NULL) < 0 || apply_upstream(tw, f, to, item->keys, NULL) < 0)
         tw->undo_failed++;
     (void) apply_daemon_settings(w, f, &to->settings, item->keys, NULL);
     swap(w, f, effective_ref(to));
     if (item->keys & SETTING_BIT(SETTING_DSCP))
-        reflect(f, &s);
+        reflect(f);
 }
 
 void transaction_worker_done(struct transaction_worker *tw) {
@@ -207,4 +227,5 @@ void transaction_worker_done(struct transaction_worker *tw) {
         effective_unref(tw->derived[i].to);
     }
     tally_done(&tw->tally);
+    settings_done(&tw->old);
 }

@@ -11,6 +11,7 @@
 /* One worker's part of a transaction. The main thread looks at it when the worker has reported. */
 struct transaction_worker {
     struct tally tally;
+    struct settings old; /* as in struct transaction */
     unsigned n_flows, undo_failed;
     /* What flows had before, by slot. */
     struct flow_before {

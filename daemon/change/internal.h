@@ -41,5 +41,6 @@ struct change_scope {
     const char *target;    /* "orders" or "profile:voice" */
     const char *narrowing; /* "", "flow 0.1.2", "source 10.0.0.0/8", "new flows only" */
     bool unset;
+    bool reload; /* the tally is of several listeners: it gives results, no counts */
 };
 void report_change(const struct change_scope *scope, const struct change_answer *answer, const struct change_who *who);

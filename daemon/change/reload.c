@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <stdio.h>
 
 #include "event.h"
 #include "faults_log.h"
@@ -42,10 +43,27 @@ static void log_refused(const struct reload *r) {
 }
 
 static void log_loaded(const struct reload *r) {
+    const struct change_who *who = &r->job.who;
     unsigned n = change_runtime_values(r->job.change);
+    char uid[16], pid[16];
 
-    event_log(EVENT_CONFIG_LOADED, EVENT_NO_FIELDS, "configuration loaded: %zu listener%s%s", r->config->n_listeners,
-              r->config->n_listeners == 1 ? "" : "s", n ? "; runtime changes stay in force on top" : "");
+    snprintf(uid, sizeof(uid), "%u", who->uid);
+    snprintf(pid, sizeof(pid), "%d", who->pid);
+    event_log(EVENT_CONFIG_LOADED, EVENT_FIELDS({ FIELD_UID, uid }, { FIELD_PID, pid }),
+              "configuration loaded: %zu listener%s%s, by uid %s", r->config->n_listeners,
+              r->config->n_listeners == 1 ? "" : "s", n ? "; runtime changes stay in force on top" : "", uid);
+    for (size_t i = 0; i < r->transaction.n_items; i++) {
+        const struct transaction_item *item = &r->transaction.items[i];
+        const struct change_scope scope = { .target = item->listener->name, .narrowing = "", .reload = true };
+        const struct change_answer a = {
+            .keys = item->keys,
+            .old = &item->from->settings,
+            .requested = &item->to->settings,
+            .tally = &r->transaction.tally,
+        };
+
+        report_change(&scope, &a, who);
+    }
 }
 
 static void answer(struct reload *r, enum change_status status, const char *reason) {

@@ -13,6 +13,7 @@ struct submission {
     struct transaction transaction;
     unsigned n_concerned; /* listeners of the target, touched or not */
     uint64_t concerned;   /* keys of any of them that the target is about */
+    bool all_keys;        /* unset named none */
     struct settings old, requested;
     change_done_fn done;
     void *userdata;
@@ -157,6 +158,7 @@ static int add_item(struct submission *s, const struct config_listener *conf, st
         return 0;
     }
     item->from = effective_ref(from);
+    item->overrides_only = is_narrow(&s->request) && s->request.unset;
     s->transaction.n_items++;
     if (is_narrow(&s->request))
         return 0;
@@ -215,14 +217,17 @@ static void note_values(struct submission *s) {
 }
 
 static const char *untouched_reason(const struct submission *s, enum setting_id id) {
+    const struct change_request *r = &s->request;
+
     if (s->n_concerned == 0)
         return "no listener uses the profile";
     if (id >= SETTING_UPSTREAM && !(s->concerned & SETTING_BIT(id)))
         return "there is no upstream leg: the target is not forward";
     if (!(s->concerned & SETTING_BIT(id)))
         return "listeners use the profile for their upstream leg only";
-    return s->request.unset ? "it has no runtime value here that holds"
-                            : "every listener of the profile says otherwise itself";
+    if (r->unset && !(overlays_keys(&s->job.change->overlays, &r->target) & SETTING_BIT(id)))
+        return "it has no runtime value here";
+    return "every listener of the profile says otherwise itself";
 }
 
 static void explain_untouched(struct submission *s) {
@@ -259,6 +264,25 @@ static void explain_undone(struct submission *s) {
     }
 }
 
+static bool was_touched(const struct tally_key *k) {
+    return k->applied_endpoints + k->applied_flows + k->deferred + k->not_applicable + k->failed > 0;
+}
+
+/* What only the flows could tell: which keys they had of their own, and which values. */
+static void explain_flows(struct submission *s) {
+    for (enum setting_id id = 0; id < SETTING_MAX; id++) {
+        struct tally_key *k = &s->transaction.tally.key[id];
+
+        if (!s->request.unset || !(s->request.keys & SETTING_BIT(id)) || was_touched(k))
+            continue;
+        if (s->all_keys)
+            s->request.keys &= ~SETTING_BIT(id);
+        else
+            k->reason = "no flow has a value of its own";
+    }
+    settings_merge(&s->old, &s->transaction.old, s->request.keys);
+}
+
 /* ---- the way through ---- */
 
 static void commit(struct submission *s) {
@@ -291,6 +315,8 @@ static void on_transaction(struct transaction *t) {
         answer(s, CHANGE_NO_SUCH_FLOW, NULL);
         return;
     }
+    if (is_narrow(&s->request))
+        explain_flows(s);
     commit(s);
     answer(s, CHANGE_DONE, NULL);
 }
@@ -315,8 +341,10 @@ static void run(struct job *job) {
     }
     if (!r->unset)
         r->keys = r->settings.set_mask;
-    else if (r->keys == 0)
+    else if (r->keys == 0) {
+        s->all_keys = true;
         r->keys = is_narrow(r) ? SETTINGS_ALL : overlays_keys(&job->change->overlays, &r->target);
+    }
     if (prepare_overlays(s) < 0 || add_items(s) < 0) {
         answer(s, CHANGE_NO_MEMORY, NULL);
         return;

@@ -162,6 +162,7 @@ static void applied(struct task *task) {
 
     for (unsigned i = 0; i < t->net->n_workers; i++) {
         tally_merge(&t->tally, &t->workers[i].tally);
+        settings_merge(&t->old, &t->workers[i].old, ~t->old.set_mask);
         t->n_flows += t->workers[i].n_flows;
     }
     if (tally_failed(&t->tally))
@@ -204,6 +205,7 @@ void transaction_end(struct transaction *t) {
     }
     free(t->items);
     tally_done(&t->tally);
+    settings_done(&t->old);
     for (unsigned i = 0; t->workers && i < t->net->n_workers; i++)
         transaction_worker_done(&t->workers[i]);
     free(t->workers);

@@ -199,11 +199,9 @@ static const struct node *other_spelling(const struct node *group, const struct 
 static bool is_overridden(struct load *l, const struct node *group, const struct node *n, const struct setting *row) {
     const struct node *other = other_spelling(group, row);
 
-    if (!other)
-        return false;
-    if (other->order == n->order && row->alias)
+    if (other && other->order == n->order && row->alias)
         node_fault(l, n, "%s and %s are two spellings of one setting", row->name, other->name);
-    return other->order >= n->order;
+    return other && other->order > n->order;
 }
 
 /* Into the keys of `row`, which is `plain` or its row on one leg. */

@@ -81,6 +81,8 @@ static void settle_baseline(struct endpoint *e, const json_t *earlier) {
         qos_baseline_capture(&e->socket, &e->baseline);
         return;
     }
+    /* Connections that waited in its queue meanwhile have inherited it as well. */
+    endpoint_touch(e, qos_baseline_differs(&e->socket, &e->baseline));
     restored = qos_baseline_restore(&e->socket, &e->baseline, &failed);
     if (restored || failed)
         event_log(EVENT_SOCKET_RESTORED, EVENT_FIELDS({ FIELD_LISTENER, e->name }),

@@ -147,15 +147,17 @@ int qos_socket_init(struct qos_socket *ret, int fd) {
     struct qos_socket s = { .fd = fd };
     struct sockaddr_in6 peer = { 0 };
     socklen_t size = sizeof(int);
-    int listening;
+    int listening, protocol;
 
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &s.domain, &size) < 0 ||
         getsockopt(fd, SOL_SOCKET, SO_TYPE, &s.type, &size) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) < 0 ||
         getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0)
         return -errno;
     if (s.domain != AF_INET && s.domain != AF_INET6)
         return -EAFNOSUPPORT;
-    if (s.type != SOCK_STREAM && s.type != SOCK_DGRAM)
+    /* Not MPTCP, SCTP or UDP-Lite: they lack what we set and read. */
+    if (protocol != (s.type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP))
         return -ESOCKTNOSUPPORT;
     s.listening = listening;
     size = sizeof(peer);

@@ -24,7 +24,8 @@ struct qos_socket {
     bool v4_mapped; /* an AF_INET6 stream whose peer is IPv4: only IP_TOS counts */
 };
 
-/* From getsockopt and getpeername. -ENOTSOCK, -EAFNOSUPPORT (not IPv4 or IPv6), -ESOCKTNOSUPPORT, -errno. */
+/* From getsockopt and getpeername. -ENOTSOCK, -EAFNOSUPPORT (not IPv4 or IPv6), -ESOCKTNOSUPPORT (not TCP or UDP),
+ * -errno. */
 int qos_socket_init(struct qos_socket *ret, int fd) _must_check_;
 
 /* The raw options of a socket as they were found, before anything was applied: what `inherit` goes back to. */
@@ -62,6 +63,8 @@ struct qos_baseline {
 
 /* Reads every option that the socket has. */
 void qos_baseline_capture(const struct qos_socket *s, struct qos_baseline *ret);
+/* The settings (SETTING_BIT) of which the socket has something else now. */
+uint64_t qos_baseline_differs(const struct qos_socket *s, const struct qos_baseline *b);
 /* Puts back every option that differs. Returns how many were put back; *ret_failed: how many could not be. */
 unsigned qos_baseline_restore(const struct qos_socket *s, const struct qos_baseline *b, unsigned *ret_failed);
 /* As a JSON object with the options by name, and back: for the memfd that survives a restart. NULL or -EINVAL. */

@@ -209,6 +209,16 @@ def test_help_of_every_verb():
     for row in sockqctl("--json", "help").json()["verbs"]:
         result = sockqctl("help", row["verb"])
         assert result.status == 0 and row["verb"] in result.out
+        described = sockqctl("help", row["verb"], "--json").json()
+        assert described["help"] == row["help"] and described["details"] in result.out
+        assert all(f"--{option['option']}" in result.out for option in described["options"])
+
+
+@pytest.mark.parametrize("host", ["tcp:[fe80::1]:7000", "udp:[fe80::1]:7000"])
+@pytest.mark.ipv6
+def test_send_to_a_link_local_address_without_its_interface(host):
+    result = sockqctl("send", host)
+    assert result.status == 1 and "[fe80::1%eth0]" in result.err
 
 
 # The terminal

@@ -71,7 +71,11 @@ static void wrong_targets_are_explained(void **state) {
     REFUSED("goes in brackets", "tcp:localhost", none);
     REFUSED("lacks the host", "tcp::7000", none);
     REFUSED("lacks the host", "tcp:[]:7000", none);
-    REFUSED("lacks the port", "tcp:localhost:", none);
+    REFUSED("needs a port", "tcp:localhost:", none);
+    REFUSED("needs a port, 1-65535", "tcp:localhost:0", none);
+    REFUSED("needs a port, 1-65535", "tcp:localhost:65536", none);
+    REFUSED("needs a port, 1-65535", "tcp:localhost:4295049296", none);
+    REFUSED("needs a port, 1-65535", "udp:localhost:-1", none);
 }
 
 static void defaults(void **state) {

@@ -95,6 +95,11 @@ static void test_two_spellings(void **state) {
                 "a.conf:2: profiles.p.tos: tos and dscp are two spellings of one setting\n");
     scratch_bad(*state, "listeners = { l = { target = \"ack\"; dscp = \"EF\";\n tos = 0xb8; }; };",
                 "a.conf:2: listeners.l.tos: tos and dscp are two spellings of one setting\n");
+    /* What else is wrong with them is told at once. */
+    scratch_bad(*state, "profiles = { p = {\n dscp = 99;\n tos = 999; }; };",
+                "a.conf:2: profiles.p.dscp: DSCP '99' is out of range 0-63\n"
+                "a.conf:3: profiles.p.tos: tos and dscp are two spellings of one setting\n"
+                "a.conf:3: profiles.p.tos: TOS '999' is out of range 0x00-0xfc\n");
     scratch_good(*state, "profiles = { p = { tos = 0xb8; }; };\n"
                          "listeners = { l = { target = \"ack\"; profile = \"p\"; dscp = \"EF\"; }; };");
 }
