@@ -13,7 +13,7 @@
 #include "frame.h"
 #include "setting.h"
 
-#define CONFIG_FILE_DEFAULT "/etc/sockq/sockqd.conf"
+#define CONFIG_FILE_DEFAULT SOCKQ_SYSCONFDIR "/sockq/sockqd.conf"
 #define CONFIG_NAME_MAX 64 /* length of a profile's or listener's name */
 #define CONFIG_LISTENERS_MAX 256
 #define CONFIG_PROFILES_MAX 256
