@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "check.h"
 
+#include "level.h"
 #include "suggest.h"
 
 static int take_workers(struct load *l, const struct node *n, void *into) {
@@ -48,12 +49,10 @@ static int take_stats_interval(struct load *l, const struct node *n, void *into)
 }
 
 static int take_log_level(struct load *l, const struct node *n, void *into) {
-    /* In the order of syslog's priorities. */
-    static const char *const levels[] = { "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug", NULL };
     struct config_daemon *d = into;
     size_t level;
 
-    int r = check_word(l, n, "log level", levels, &level);
+    int r = check_word(l, n, "log level", level_names(), &level);
     if (r <= 0)
         return r;
     d->log_level = (int) level;
