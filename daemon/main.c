@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "config.h"
 #include "daemon.h"
 
 #define EXIT_USAGE 2
@@ -13,7 +14,7 @@ static const char usage[] = "Usage: sockqd [--config FILE] [--control PATH] [--c
                             "Receives TCP and UDP payloads with quality of service applied; changed live by sockqctl.\n"
                             "Takes its sockets from the service manager, or binds what `listen` says.\n"
                             "\n"
-                            "  -c, --config FILE   read FILE, then FILE.d/*.conf (default /etc/sockq/sockqd.conf)\n"
+                            "  -c, --config FILE   read FILE, then FILE.d/*.conf (default " CONFIG_FILE_DEFAULT ")\n"
                             "      --control PATH  the control socket (default $SOCKQ_CONTROL, else\n"
                             "                      /run/sockq/org.sockq.Control, else below $XDG_RUNTIME_DIR)\n"
                             "      --check         check the configuration, print every fault, and exit\n"

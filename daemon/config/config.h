@@ -13,7 +13,7 @@
 #include "frame.h"
 #include "setting.h"
 
-#define CONFIG_FILE_DEFAULT "/etc/sockq/sockqd.conf"
+#define CONFIG_FILE_DEFAULT SOCKQ_SYSCONFDIR "/sockq/sockqd.conf"
 #define CONFIG_NAME_MAX 64 /* length of a profile's or listener's name */
 #define CONFIG_LISTENERS_MAX 256
 #define CONFIG_PROFILES_MAX 256
@@ -24,6 +24,8 @@
 #define CONFIG_DRAIN_TIMEOUT_USEC_MAX (INT64_C(3600) * 1000000)
 #define CONFIG_STATS_INTERVAL_USEC_MIN (INT64_C(1) * 1000000)
 #define CONFIG_STATS_INTERVAL_USEC_MAX (INT64_C(86400) * 1000000)
+#define CONFIG_EXIT_ON_IDLE_USEC_MIN (INT64_C(1) * 1000000)
+#define CONFIG_EXIT_ON_IDLE_USEC_MAX (INT64_C(86400) * 1000000)
 #define CONFIG_JOURNAL_RATE_DEFAULT 100
 #define CONFIG_JOURNAL_RATE_MAX 100000
 #define CONFIG_JOURNAL_SIZE_DEFAULT 4096
@@ -125,6 +127,7 @@ struct config_daemon {
     unsigned workers;             /* 0 ("auto", the default): one a CPU */
     uint64_t drain_timeout_usec;  /* default 10 s, 0: do not wait */
     uint64_t stats_interval_usec; /* default 60 s, 0 ("off"): never */
+    uint64_t exit_on_idle_usec;   /* default 0 ("off"): never */
     int log_level;                /* syslog priority, default LOG_INFO */
 };
 

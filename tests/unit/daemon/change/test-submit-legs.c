@@ -19,7 +19,7 @@ static struct running running;
 static const char only_upstream[] = "listeners use the profile for their upstream leg only";
 static const char no_upstream[] = "there is no upstream leg: the target is not forward";
 static const char says_otherwise[] = "every listener of the profile says otherwise itself";
-static const char nothing_holds[] = "it has no runtime value here that holds";
+static const char nothing_holds[] = "it has no runtime value here";
 
 static int setup(void **state) {
     running_begin(&running, CONFIG);
@@ -268,7 +268,7 @@ static void test_the_upstream_profile_masks_that_of_the_listener(void **state) {
     set_profile("profile:q", "upstream.ttl=44", "upstream.ttl", NULL);
     set_profile("profile:r", "ttl=55", "upstream.ttl", says_otherwise);
     expect("h", "ttl", "55", "44");
-    unset_profile("profile:r", "ttl", "upstream.ttl", nothing_holds);
+    unset_profile("profile:r", "ttl", "upstream.ttl", says_otherwise);
     expect("h", "ttl", "inherit", "44");
 
     /* One of several listeners takes it: that is no reason to explain. */
