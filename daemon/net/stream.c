@@ -238,6 +238,18 @@ static void begin_finishing(struct worker *w, struct flow *f) {
     wheel_arm(&w->loop.wheel, &f->timer, w->loop.now_usec + FINISH_USEC);
 }
 
+/* The time of a frame runs while its rest may come, not while we do not read. */
+static void watch_frame(struct worker *w, struct flow *f) {
+    bool incomplete = f->client.plain && !f->blocked && !stream_has_kept(f);
+
+    if (!incomplete) {
+        f->frame_usec = 0;
+    } else if (f->frame_usec == 0) {
+        f->frame_usec = w->loop.now_usec;
+        stream_arm_timer(w, f);
+    }
+}
+
 static uint32_t wanted_events(const struct flow *f) {
     if (f->blocked)
         return EPOLLOUT;
@@ -255,10 +267,12 @@ void stream_turn(struct worker *w, struct flow *f) {
     }
     if (r == 0)
         r = stream_settle(w, f);
-    if (r < 0)
+    if (r < 0) {
         end_by_error(w, f, r);
-    else if (r == 0)
+    } else if (r == 0) {
+        watch_frame(w, f);
         loop_modify(&w->loop, &f->client.source, wanted_events(f));
+    }
 }
 
 void stream_finish(struct worker *w, struct flow *f) {

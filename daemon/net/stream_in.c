@@ -115,12 +115,6 @@ static int deframe(struct worker *w, struct flow *f, const uint8_t *data, size_t
     f->plain_pending = r == 1 && f->blocked;
     if (f->plain_pending)
         r = keep_plain(w, f, &d, d.size);
-    if (f->client.plain && f->frame_usec == 0) {
-        f->frame_usec = w->loop.now_usec;
-        stream_arm_timer(w, f);
-    } else if (!f->client.plain) {
-        f->frame_usec = 0;
-    }
     return MIN(r, 0);
 }
 

@@ -142,6 +142,19 @@ def test_quiet_between_frames_is_no_error(serve):
         assert read_exactly(client, 4) == b"two\n"
 
 
+def test_frame_timeout_does_not_run_while_the_client_does_not_read(serve):
+    """Whole frames wait for room, and nobody reads the rest of the last one."""
+    n = 2000
+    daemon = serve("tcp4", target="ack", framing="line", reply="r" * 4000, frame_timeout="200ms",
+                   profile={"send_buffer": "16K"})
+    with connect(daemon.address, options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)]) as client:
+        client.sendall(b"x\n" * n + b"half")
+        eventually(lambda: daemon.flows()[0]["idle_usec"] > 600_000, "the flow to wait for its client")
+        assert len(read_to_end(client)) == n * 4001
+    daemon.wait_log("frame_timeout")
+    daemon.wait_counters(payloads=n, frame_errors=1)
+
+
 def test_frames_inside_a_compressed_stream(serve):
     daemon = serve("tcp4", target="ack", framing="line", compression="zlib", decompression="gzip")
     coder = zlib.compressobj(wbits=31)
