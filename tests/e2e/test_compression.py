@@ -172,6 +172,17 @@ def test_another_format_holds_for_new_flows(serve):
             assert Reader(new, "gzip").read(len(TEXT)) == TEXT
 
 
+def test_stream_that_began_with_empty_replies_stays_plain(serve):
+    daemon = serve("tcp4", target="echo", framing="line")
+    with connect(daemon.address) as client:
+        client.sendall(b"\n\n")
+        assert read_exactly(client, 2) == b"\n\n"
+        key, = daemon.set(settings={"compression": "zlib"})["keys"]
+        assert key["deferred"] == 1
+        client.sendall(b"plain\n")
+        assert read_exactly(client, 6) == b"plain\n"
+
+
 @pytest.mark.parametrize("format_", ["zlib", "gzip"])
 def test_datagrams_are_coded_one_by_one(serve, format_):
     daemon = serve("udp4", target="echo", **both(format_))
