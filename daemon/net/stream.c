@@ -323,6 +323,13 @@ static void expire_ending(struct worker *w, struct flow *f) {
         wheel_arm(&w->loop.wheel, &f->timer, f->active_usec + FINISH_USEC);
 }
 
+/* The trailer of a compressed stream goes out with the rest of it; nobody waits for a peer that is silent for so long. */
+static void expire_idle(struct worker *w, struct flow *f) {
+    if (!f->blocked)
+        (void) !stream_write_trailer(w, f);
+    stream_end(w, f, STREAM_END_IDLE, 0);
+}
+
 static void expire_frame(struct worker *w, struct flow *f) {
     const struct stream_fault fault = { EVENT_FRAME_FAILED, STAT_FRAME_ERRORS,
                                         "a frame was not complete within frame_timeout" };
@@ -338,7 +345,7 @@ static void on_expire(struct timer *timer) {
     if (is_ending(f)) {
         expire_ending(w, f);
     } else if (is_due(w, f->active_usec, (uint64_t) stream_setting(f, SETTING_IDLE_TIMEOUT).number)) {
-        stream_end(w, f, STREAM_END_IDLE, 0);
+        expire_idle(w, f);
     } else if (is_due(w, f->frame_usec, (uint64_t) stream_setting(f, SETTING_FRAME_TIMEOUT).number)) {
         expire_frame(w, f);
     } else if (is_due(w, f->detect_usec, DETECT_USEC)) {
