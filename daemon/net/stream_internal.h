@@ -40,7 +40,7 @@ int stream_flush(struct worker *w, struct flow *f) _must_check_;
 int stream_settle(struct worker *w, struct flow *f) _must_check_;
 /* Writes bytes as they are. */
 int stream_write(struct worker *w, struct flow *f, const void *data, size_t size) _must_check_;
-/* Writes the compressor's trailer, if there is a compressor. */
+/* Ends a compressed stream with its trailer; one without a reply becomes an empty one. */
 int stream_write_trailer(struct worker *w, struct flow *f) _must_check_;
 
 /* The flow's one timer: the earliest of what it waits for. */

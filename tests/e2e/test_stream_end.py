@@ -80,6 +80,24 @@ def test_trailer_arrives_though_input_is_left_unread(serve, end):
     assert text == (LINE * (len(text) // len(LINE) + 1))[:len(text)]
 
 
+@pytest.mark.parametrize("codec", ["zlib", "gzip"])
+def test_stream_without_a_byte_is_a_whole_too(serve, codec):
+    daemon = serve("tcp4", target="echo", compression=codec, decompression=codec)
+    with connect(daemon.address) as client:
+        coder = zlib.compressobj(wbits=WBITS[codec])
+        client.sendall(coder.flush())
+        client.shutdown(socket.SHUT_WR)
+        assert_whole(codec, read_to_end(client), b"")
+
+
+@pytest.mark.parametrize("target", ["discard", "journal"])
+def test_target_that_never_answers_sends_nothing(serve, target):
+    daemon = serve("tcp4", target=target, compression="zlib")
+    with connect(daemon.address) as client:
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(client) == b""
+
+
 @pytest.mark.parametrize("spoil, counter", [
     (lambda text: zlib.compress(text)[:-1] + b"?", "decode_errors"),
     (lambda text: zlib.compress(text)[:-2], "decode_errors"),
