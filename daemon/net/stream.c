@@ -153,12 +153,10 @@ static int turn_open(struct worker *w, struct flow *f, struct stream_fault *faul
 }
 
 static int turn_finishing(struct worker *w, struct flow *f, struct stream_fault *fault) {
-    if (f->peer_done) {
-        int r = stream_feed_end(w, f, fault);
+    int r = stream_feed_end(w, f, fault);
 
-        if (r < 0 || f->blocked || stream_has_kept(f))
-            return r;
-    }
+    if (r < 0 || f->blocked || stream_has_kept(f))
+        return r;
     f->state = FLOW_FLUSHING;
     return stream_write_trailer(w, f);
 }

@@ -277,7 +277,7 @@ int stream_feed_end(struct worker *w, struct flow *f, struct stream_fault *fault
 
     if (f->decode_id == CODING_AUTO && f->client.in)
         r = run_kept(w, f, true, fault);
-    if (r < 0)
+    if (r < 0 || f->blocked || stream_has_kept(f) || !f->peer_done)
         return r;
     if (f->coding.decoder && !f->coding.member_ended && coder_in_bytes(f->coding.decoder) > 0)
         return decode_fault(f, fault, "truncated");

@@ -96,6 +96,18 @@ def test_auto_is_final_once_decided(serve):
     assert daemon.stats()["counters"]["decode_errors"] == 1
 
 
+def test_auto_of_a_short_stream_that_is_cut(serve):
+    """Decided on at its end; all that it holds comes, though that takes several turns."""
+    daemon = serve("tcp4", target="echo", decompression="auto", io_buffer="4K")
+    data = zlib.compress(bytes(45_000), 9)[:-4]
+    assert len(data) < 64
+    with connect(daemon.address) as client:
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(client) == bytes(45_000)
+    daemon.wait_counters(decode_errors=1)
+
+
 def test_auto_of_datagrams(serve):
     daemon = serve("udp4", target="echo", decompression="auto")
     assert ask_udp(daemon.address, zlib.compress(TEXT)) == TEXT

@@ -98,6 +98,16 @@ def test_target_that_never_answers_sends_nothing(serve, target):
         assert read_to_end(client) == b""
 
 
+def test_close_while_auto_has_not_decided(serve):
+    """What was received is answered."""
+    daemon = serve("tcp4", target="echo", decompression="auto")
+    with connect(daemon.address) as client:
+        client.sendall(b"x")
+        eventually(lambda: daemon.flows()[0]["rx_bytes"] == 1, "the byte to arrive")
+        by_close(daemon)
+        assert read_to_end(client) == b"x"
+
+
 @pytest.mark.parametrize("spoil, counter", [
     (lambda text: zlib.compress(text)[:-1] + b"?", "decode_errors"),
     (lambda text: zlib.compress(text)[:-2], "decode_errors"),
