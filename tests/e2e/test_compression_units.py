@@ -134,6 +134,31 @@ def test_what_follows_a_whole_must_be_one_too(serve):
     assert daemon.stats()["counters"]["decode_errors"] == 1
 
 
+def test_fault_is_told_with_its_place_in_the_stream(serve):
+    daemon = serve("tcp4", target="echo", decompression="zlib")
+    first, second = zlib.compress(TEXT * 10), bytearray(zlib.compress(TEXT * 20))
+    second[-1] ^= 1
+    with connect(daemon.address) as client:
+        client.sendall(first + second)
+        assert read_to_end(client) == TEXT * 30
+    end = len(first) + len(second)
+    place = int(daemon.wait_log(r"<4>orders: flow .*corrupt zlib data at byte (\d+)")[1])
+    assert end - 4 <= place <= end
+
+
+def test_bomb_of_many_wholes_is_stopped(serve):
+    """Each of them is small enough not to be looked at alone."""
+    daemon = serve("tcp4", target="discard", decompression="gzip", decompression_max_ratio="100")
+    whole = gzip.compress(bytes(1_000_000), 9)
+    with connect(daemon.address) as client:
+        try:
+            client.sendall(10_000 * whole)
+        except ConnectionError:
+            pass
+        daemon.wait_log(r"<4>orders: .*decompression_max_ratio")
+    assert daemon.stats()["counters"]["rx_payload_bytes"] < (80 << 20)
+
+
 @pytest.mark.parametrize("limit", [{"decompression_max_output": "64M", "decompression_max_ratio": "unlimited"},
                                    {"decompression_max_ratio": "100"}])
 def test_bomb_is_stopped(serve, limit):
