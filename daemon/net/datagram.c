@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netinet/udp.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 
 #include "datagram_internal.h"
@@ -42,16 +43,24 @@ static void turn_init(struct turn *t, struct endpoint_source *s, struct datagram
         t->until_usec = loop_clock_usec() + CODING_USEC;
 }
 
+/* The most that a datagram may decompress to. */
+static size_t decoded_max(const struct turn *t) {
+    size_t most = (size_t) t->set->v[SETTING_DECOMPRESSION_MAX_OUTPUT].number;
+
+    return most ? MIN(most, (size_t) DATAGRAM_SIZE_MAX) : DATAGRAM_SIZE_MAX;
+}
+
 static void fail_decoding(const struct turn *t, enum coding id, size_t size, int error) {
     const char *name = t->s->view->listener->name;
-    char peer[ADDRESS_TEXT_MAX];
+    char peer[ADDRESS_TEXT_MAX], limit[64] = "";
 
+    if (error == -EMSGSIZE)
+        snprintf(limit, sizeof(limit), " that inflates to more than %zu bytes", decoded_max(t));
     stats_add(t->stats, STAT_DECODE_ERRORS, 1);
     address_format(datagram_intake_peer(&t->b->intake), peer);
     event_log(EVENT_DECODE_FAILED, EVENT_FIELDS({ FIELD_LISTENER, name }, { FIELD_PEER, peer }),
               "%s: datagram of %zu bytes from %s dropped: %s%s data%s", name, size, peer,
-              error == -EMSGSIZE ? "" : "not whole ", coding_info(id)->name,
-              error == -EMSGSIZE ? " that inflates to more than 65535 bytes" : "");
+              error == -EMSGSIZE ? "" : "not whole ", coding_info(id)->name, limit);
 }
 
 /* Takes `n` bytes of the room for coded payloads. */
@@ -67,8 +76,8 @@ static ssize_t decode_into(const struct turn *t, enum coding *id, const struct s
     struct codec_pool *codecs = &t->s->worker->codecs;
 
     if (*id == CODING_AUTO)
-        return codec_decode_auto(codecs, span->data, span->size, out, DATAGRAM_SIZE_MAX, id);
-    return codec_decode_whole(codecs, *id, span->data, span->size, out, DATAGRAM_SIZE_MAX);
+        return codec_decode_auto(codecs, span->data, span->size, out, decoded_max(t), id);
+    return codec_decode_whole(codecs, *id, span->data, span->size, out, decoded_max(t));
 }
 
 /* Decompresses a payload if the settings say so. False: dropped and counted. */

@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from harness.sockets import ask_udp, connect, read_exactly, read_to_end
+from harness.sockets import ask_udp, connect, read_exactly, read_to_end, udp_client
 from harness.waiting import eventually
 
 TEXT = b"".join(b"2024-05-01 order %d accepted\n" % i for i in range(200))
@@ -157,6 +157,17 @@ def test_bomb_of_many_wholes_is_stopped(serve):
             pass
         daemon.wait_log(r"<4>orders: .*decompression_max_ratio")
     assert daemon.stats()["counters"]["rx_payload_bytes"] < (80 << 20)
+
+
+@pytest.mark.parametrize("decompression", ["zlib", "auto"])
+def test_limit_of_a_datagram(serve, decompression):
+    daemon = serve("udp4", target="echo", decompression=decompression, decompression_max_output="1000B")
+    with udp_client(daemon.address) as client:
+        client.send(zlib.compress(bytes(1001)))
+        client.send(zlib.compress(bytes(1000)))
+        assert client.recv(65536) == bytes(1000)
+    daemon.wait_log(r"<4>orders: datagram of .*more than 1000 bytes")
+    daemon.wait_counters(decode_errors=1, payloads=1)
 
 
 @pytest.mark.parametrize("limit", [{"decompression_max_output": "64M", "decompression_max_ratio": "unlimited"},
