@@ -287,6 +287,24 @@ def test_settings_are_seen_in_flows(serve):
         assert flow["rx_payload_bytes"] == 1 and flow["rx_bytes"] > 1
 
 
+def test_ratio_and_level_are_shown(serve):
+    daemon = serve("tcp4", "udp4", target="echo", compression="gzip:4", decompression="auto")
+    text = bytes(60_000)
+    with connect(daemon.address) as client:
+        client.sendall(gzip.compress(text))
+        Reader(client, "gzip").read(len(text))
+        assert re.search(r" gzip \d{2,3}\.\dx/gzip:4 \d{2,3}\.\dx\s", daemon.ctl("flows").out)
+    shown = daemon.ctl("stats").out
+    assert re.search(r"^orders +compression +gzip:4 \d{2,3}\.\dx$", shown, re.M)
+    assert re.search(r"^orders +decompression +auto \d{2,3}\.\dx$", shown, re.M)
+    listener = daemon.stats()
+    assert (listener["compression"], listener["decompression"]) == ("gzip:4", "auto")
+    daemon.set(settings={"compression": "zlib:9", "decompression": "off"})
+    ask_udp(daemon.addresses[1], text[:1000])
+    shown = daemon.ctl("stats").out
+    assert re.search(r"^orders +compression +zlib:9 \d{2,3}\.\dx$", shown, re.M) and " decompression " not in shown
+
+
 def test_unknown_format_is_refused(serve):
     daemon = serve("tcp4")
     with pytest.raises(VarlinkError) as caught:
