@@ -6,14 +6,14 @@ import time
 
 import pytest
 
+from harness.daemon import is_sanitized
 from harness.sockets import udp_client
 from harness.traffic import Decoder, Stream, content, random_compression
 from harness.varlink import VarlinkError
 
 pytestmark = pytest.mark.workers
 
-CHANGES = 3000
-SECONDS = 5  # at most, on a slow machine; the changes are as many as fit
+CHANGES = 500 if is_sanitized() else 2000
 SOURCES = ["127.0.0.5", "127.0.0.6"]
 
 
@@ -95,10 +95,9 @@ def some_flows(rng, session):
 
 def change_at_random(rng, daemon, running, settings):
     """Returns how many changes were made."""
-    end = time.monotonic() + SECONDS
     with daemon.varlink() as session:
         for done in range(CHANGES):
-            if not running() or time.monotonic() > end:
+            if not running():
                 return done
             selector = some_flows(rng, session)
             try:
@@ -126,6 +125,6 @@ def test_no_byte_is_lost_in_changes_of_compression(serve, unit):
     finally:
         clients.finish()
     print(f"{changes} changes, {len(totals)} streams and datagrams, {sum(totals)} bytes")
-    assert changes > 0 and sum(totals) > 0
+    assert changes == CHANGES and sum(totals) > 0
     counters = daemon.stats()["counters"]
     assert (counters["errors"], counters["lost_bytes"], counters["tx_dropped"]) == (0, 0, 0)
