@@ -50,17 +50,27 @@ static size_t decoded_max(const struct turn *t) {
     return most ? MIN(most, (size_t) DATAGRAM_SIZE_MAX) : DATAGRAM_SIZE_MAX;
 }
 
+/* How far the datagram at hand could be decoded. */
+static unsigned long long decoded_until(const struct turn *t, enum coding id) {
+    const struct coder *decoder = id < CODING_MAX ? t->s->worker->codecs.decoder[id] : NULL;
+
+    return decoder ? coder_in_bytes(decoder) : 0;
+}
+
 static void fail_decoding(const struct turn *t, enum coding id, size_t size, int error) {
     const char *name = t->s->view->listener->name;
-    char peer[ADDRESS_TEXT_MAX], limit[64] = "";
+    char peer[ADDRESS_TEXT_MAX], what[96];
 
     if (error == -EMSGSIZE)
-        snprintf(limit, sizeof(limit), " that inflates to more than %zu bytes", decoded_max(t));
+        snprintf(what, sizeof(what), "%s data that inflates to more than %zu bytes", coding_info(id)->name,
+                 decoded_max(t));
+    else
+        snprintf(what, sizeof(what), "corrupt or truncated %s data at byte %llu", coding_info(id)->name,
+                 decoded_until(t, id));
     stats_add(t->stats, STAT_DECODE_ERRORS, 1);
     address_format(datagram_intake_peer(&t->b->intake), peer);
     event_log(EVENT_DECODE_FAILED, EVENT_FIELDS({ FIELD_LISTENER, name }, { FIELD_PEER, peer }),
-              "%s: datagram of %zu bytes from %s dropped: %s%s data%s", name, size, peer,
-              error == -EMSGSIZE ? "" : "not whole ", coding_info(id)->name, limit);
+              "%s: datagram of %zu bytes from %s dropped: %s", name, size, peer, what);
 }
 
 /* Takes `n` bytes of the room for coded payloads. */

@@ -98,9 +98,9 @@ def test_eof_takes_the_stream_as_one_payload(serve):
 @pytest.mark.parametrize("framing, good, bad, word", [
     ("octet_count", octet(b"good"), b"abc def", "octet count"),
     ("octet_count", octet(b"good"), b"007 bond", "octet count"),
-    ("octet_count", octet(b"good"), b"2000 ", "payload_limit|limit|large|over"),
-    ("length32", length32(b"good"), b"\xff\xff\xff\xff", "limit|large|over"),
-    ("line", line(b"good"), b"x" * 3000, "limit|large|over"),
+    ("octet_count", octet(b"good"), b"2000 ", "payload_limit"),
+    ("length32", length32(b"good"), b"\xff\xff\xff\xff", "payload_limit"),
+    ("line", line(b"good"), b"x" * 3000, "payload_limit"),
 ])
 def test_bad_frame_ends_its_flow_and_spares_what_came_before(serve, framing, good, bad, word):
     daemon = serve("tcp4", target="echo", framing=framing, payload_limit="1K")
