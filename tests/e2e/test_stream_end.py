@@ -10,6 +10,8 @@ import pytest
 from harness.sockets import connect, read_to_end
 from harness.waiting import eventually
 
+pytestmark = pytest.mark.workers
+
 WBITS = {"zlib": 15, "gzip": 31}
 LINE = b"2024-05-01 order accepted\n"
 
