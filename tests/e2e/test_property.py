@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Whatever becomes of `compression` while payloads flow, a client with Python's zlib reads every byte."""
+import math
 import random
 import threading
 import time
@@ -13,7 +14,8 @@ from harness.varlink import VarlinkError
 
 pytestmark = pytest.mark.workers
 
-CHANGES = 500 if is_sanitized() else 2000
+CHANGES = 2000
+SECONDS = 5 if is_sanitized() else math.inf  # with a sanitizer it is as many as fit
 SOURCES = ["127.0.0.5", "127.0.0.6"]
 
 
@@ -95,9 +97,10 @@ def some_flows(rng, session):
 
 def change_at_random(rng, daemon, running, settings):
     """Returns how many changes were made."""
+    end = time.monotonic() + SECONDS
     with daemon.varlink() as session:
         for done in range(CHANGES):
-            if not running():
+            if not running() or time.monotonic() > end:
                 return done
             selector = some_flows(rng, session)
             try:
@@ -125,6 +128,6 @@ def test_no_byte_is_lost_in_changes_of_compression(serve, unit):
     finally:
         clients.finish()
     print(f"{changes} changes, {len(totals)} streams and datagrams, {sum(totals)} bytes")
-    assert changes == CHANGES and sum(totals) > 0
+    assert changes >= (1 if is_sanitized() else CHANGES) and sum(totals) > 0
     counters = daemon.stats()["counters"]
     assert (counters["errors"], counters["lost_bytes"], counters["tx_dropped"]) == (0, 0, 0)
