@@ -3,11 +3,11 @@
 
 #include "call.h"
 #include "field.h"
+#include "ratio.h"
 #include "table.h"
 #include "text.h"
 #include "verb.h"
 
-#define RATIO_TEXT_MAX 24
 #define ROWS_AT_ONCE 1000 /* are held to find the widths; bounds memory with many flows */
 
 static const struct column columns[] = {
@@ -59,27 +59,16 @@ static void add_queue(struct table *t, const json_t *flow) {
                text_bytes(field_number(flow, "send_queue"), out));
 }
 
-/* " 4.1x": payload bytes for each byte on the wire; empty when the side does not code or has moved nothing. */
-static const char *ratio_text(const json_t *flow, const char *coding, const char *wire, const char *payload,
-                              char buf[static RATIO_TEXT_MAX]) {
-    int64_t bytes = field_number(flow, wire);
-
-    buf[0] = '\0';
-    if (*coding && !streq(coding, "off") && bytes > 0)
-        snprintf(buf, RATIO_TEXT_MAX, " %.1fx", (double) field_number(flow, payload) / (double) bytes);
-    return buf;
-}
-
 /* "in/out" as the codecs' names, with what they save; empty when neither side codes. */
 static void add_coding(struct table *t, const json_t *flow) {
     const char *in = field_text(flow, "decompression"), *out = field_text(flow, "compression");
-    char in_ratio[RATIO_TEXT_MAX], out_ratio[RATIO_TEXT_MAX];
+    char in_text[RATIO_TEXT_MAX], out_text[RATIO_TEXT_MAX];
 
     if ((streq(in, "off") || !*in) && (streq(out, "off") || !*out))
         table_cell(t, STYLE_PLAIN, "%s", "");
     else
-        table_cell(t, STYLE_PLAIN, "%s%s/%s%s", in, ratio_text(flow, in, "rx_bytes", "rx_payload_bytes", in_ratio), out,
-                   ratio_text(flow, out, "tx_bytes", "tx_payload_bytes", out_ratio));
+        table_cell(t, STYLE_PLAIN, "%s/%s", ratio_format(in, flow, "rx", in_text),
+                   ratio_format(out, flow, "tx", out_text));
 }
 
 static int add_overrides(struct table *t, const json_t *flow) {

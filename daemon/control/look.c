@@ -274,6 +274,10 @@ static json_t *build_ecn_counts(const struct stats_snapshot *s) {
     return counts;
 }
 
+static json_t *build_setting(const struct listener *l, enum setting_id id) {
+    return build_owned(settings_get_text(&l->view->set->settings, setting_by_id(id)));
+}
+
 static json_t *build_stats(const struct listener *l) {
     json_t *counters = json_object();
     struct stats_snapshot s;
@@ -281,9 +285,10 @@ static json_t *build_stats(const struct listener *l) {
     listener_stats(l, &s);
     for (enum counter id = 0; id < STAT_MAX; id++)
         counters = build_member(counters, stat_name(id), build_number(s.counter[id]));
-    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "listener", l->name, "flows", build_number(listener_flows(l)),
-                     "counters", counters, "dscp_received", build_dscp_counts(&s), "ecn_received",
-                     build_ecn_counts(&s));
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "listener", l->name, "flows",
+                     build_number(listener_flows(l)), "compression", build_setting(l, SETTING_COMPRESSION),
+                     "decompression", build_setting(l, SETTING_DECOMPRESSION), "counters", counters, "dscp_received",
+                     build_dscp_counts(&s), "ecn_received", build_ecn_counts(&s));
 }
 
 void handle_stats(struct call *call, const void *parameters, void *userdata) {

@@ -48,7 +48,8 @@ struct leg {
 /* Compression of a leg: made at the first byte that needs it. */
 struct leg_coding {
     struct coder *encoder, *decoder;
-    bool member_ended; /* the decoder has read a trailer; the next byte begins a new member */
+    uint64_t earlier_bytes : 63; /* decoded, of the members before the decoder's */
+    uint64_t member_ended : 1;   /* the decoder has read a trailer; the next byte begins a new member */
 };
 
 struct worker;

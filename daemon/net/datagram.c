@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/sock_diag.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 
 #include "accept.h"
@@ -42,16 +43,34 @@ static void turn_init(struct turn *t, struct endpoint_source *s, struct datagram
         t->until_usec = loop_clock_usec() + CODING_USEC;
 }
 
+/* The most that a datagram may decompress to. */
+static size_t decoded_max(const struct turn *t) {
+    size_t most = (size_t) t->set->v[SETTING_DECOMPRESSION_MAX_OUTPUT].number;
+
+    return most ? MIN(most, (size_t) DATAGRAM_SIZE_MAX) : DATAGRAM_SIZE_MAX;
+}
+
+/* How far the datagram at hand could be decoded. */
+static unsigned long long decoded_until(const struct turn *t, enum coding id) {
+    const struct coder *decoder = id < CODING_MAX ? t->s->worker->codecs.decoder[id] : NULL;
+
+    return decoder ? coder_in_bytes(decoder) : 0;
+}
+
 static void fail_decoding(const struct turn *t, enum coding id, size_t size, int error) {
     const char *name = t->s->view->listener->name;
-    char peer[ADDRESS_TEXT_MAX];
+    char peer[ADDRESS_TEXT_MAX], what[96];
 
+    if (error == -EMSGSIZE)
+        snprintf(what, sizeof(what), "%s data that inflates to more than %zu bytes", coding_info(id)->name,
+                 decoded_max(t));
+    else
+        snprintf(what, sizeof(what), "corrupt or truncated %s data at byte %llu", coding_info(id)->name,
+                 decoded_until(t, id));
     stats_add(t->stats, STAT_DECODE_ERRORS, 1);
     address_format(datagram_intake_peer(&t->b->intake), peer);
     event_log(EVENT_DECODE_FAILED, EVENT_FIELDS({ FIELD_LISTENER, name }, { FIELD_PEER, peer }),
-              "%s: datagram of %zu bytes from %s dropped: %s%s data%s", name, size, peer,
-              error == -EMSGSIZE ? "" : "not whole ", coding_info(id)->name,
-              error == -EMSGSIZE ? " that inflates to more than 65535 bytes" : "");
+              "%s: datagram of %zu bytes from %s dropped: %s", name, size, peer, what);
 }
 
 /* Takes `n` bytes of the room for coded payloads. */
@@ -67,8 +86,8 @@ static ssize_t decode_into(const struct turn *t, enum coding *id, const struct s
     struct codec_pool *codecs = &t->s->worker->codecs;
 
     if (*id == CODING_AUTO)
-        return codec_decode_auto(codecs, span->data, span->size, out, DATAGRAM_SIZE_MAX, id);
-    return codec_decode_whole(codecs, *id, span->data, span->size, out, DATAGRAM_SIZE_MAX);
+        return codec_decode_auto(codecs, span->data, span->size, out, decoded_max(t), id);
+    return codec_decode_whole(codecs, *id, span->data, span->size, out, decoded_max(t));
 }
 
 /* Decompresses a payload if the settings say so. False: dropped and counted. */

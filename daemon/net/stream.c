@@ -81,12 +81,10 @@ static int turn_open(struct worker *w, struct flow *f, struct stream_fault *faul
 }
 
 static int turn_finishing(struct worker *w, struct flow *f, struct stream_fault *fault) {
-    if (f->peer_done) {
-        int r = stream_feed_end(w, f, fault);
+    int r = stream_feed_end(w, f, fault);
 
-        if (r < 0 || f->blocked || stream_has_kept(f))
-            return r;
-    }
+    if (r < 0 || f->blocked || stream_has_kept(f))
+        return r;
     f->state = FLOW_FLUSHING;
     return stream_write_trailer(w, f);
 }
@@ -166,6 +164,18 @@ static void begin_finishing(struct worker *w, struct flow *f) {
     wheel_arm(&w->loop.wheel, &f->timer, w->loop.now_usec + FINISH_USEC);
 }
 
+/* The time of a frame runs while its rest may come, not while we do not read. */
+static void watch_frame(struct worker *w, struct flow *f) {
+    bool incomplete = f->plain && !f->blocked && !stream_has_kept(f);
+
+    if (!incomplete) {
+        f->frame_usec = 0;
+    } else if (f->frame_usec == 0) {
+        f->frame_usec = w->loop.now_usec;
+        stream_arm_timer(w, f);
+    }
+}
+
 static uint32_t wanted_events(const struct flow *f) {
     if (f->blocked)
         return EPOLLOUT;
@@ -183,10 +193,12 @@ static void stream_turn(struct worker *w, struct flow *f) {
     }
     if (r == 0)
         r = stream_settle(w, f);
-    if (r < 0)
+    if (r < 0) {
         life_end_by_error(w, f, r);
-    else if (r == 0)
+    } else if (r == 0) {
+        watch_frame(w, f);
         loop_modify(&w->loop, &f->client.source, wanted_events(f));
+    }
 }
 
 static void finish(struct worker *w, struct flow *f) {
@@ -237,6 +249,13 @@ static void expire_ending(struct worker *w, struct flow *f) {
         wheel_arm(&w->loop.wheel, &f->timer, f->active_usec + FINISH_USEC);
 }
 
+/* The trailer of a compressed stream goes out with the rest of it; nobody waits for a peer that is silent for so long. */
+static void expire_idle(struct worker *w, struct flow *f) {
+    if (!f->blocked)
+        (void) !stream_write_trailer(w, f);
+    life_end(w, f, LIFE_END_IDLE, 0);
+}
+
 static void expire_frame(struct worker *w, struct flow *f) {
     const struct stream_fault fault = { EVENT_FRAME_FAILED, STAT_FRAME_ERRORS,
                                         "a frame was not complete within frame_timeout" };
@@ -249,7 +268,7 @@ static void expire(struct worker *w, struct flow *f) {
     if (is_ending(f)) {
         expire_ending(w, f);
     } else if (is_due(w, f->active_usec, (uint64_t) flow_setting(f, SETTING_IDLE_TIMEOUT).number)) {
-        life_end(w, f, LIFE_END_IDLE, 0);
+        expire_idle(w, f);
     } else if (is_due(w, f->frame_usec, (uint64_t) flow_setting(f, SETTING_FRAME_TIMEOUT).number)) {
         expire_frame(w, f);
     } else if (is_due(w, f->detect_usec, DETECT_USEC)) {

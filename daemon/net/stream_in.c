@@ -115,24 +115,17 @@ static int deframe(struct worker *w, struct flow *f, const uint8_t *data, size_t
     f->plain_pending = r == 1 && f->blocked;
     if (f->plain_pending)
         r = keep_plain(w, f, &d, d.size);
-    if (f->plain && f->frame_usec == 0) {
-        f->frame_usec = w->loop.now_usec;
-        stream_arm_timer(w, f);
-    } else if (!f->plain) {
-        f->frame_usec = 0;
-    }
     return MIN(r, 0);
 }
 
 /* ---- decompression ---- */
 
-static int decode_fault(const struct flow *f, struct stream_fault *fault, const char *what) {
-    unsigned long long offset = f->coding.decoder ? coder_in_bytes(f->coding.decoder) : 0;
-
+/* `left`: bytes received that are not decoded yet. */
+static int decode_fault(const struct flow *f, size_t left, struct stream_fault *fault, const char *what) {
     fault->kind = EVENT_DECODE_FAILED;
     fault->counter = STAT_DECODE_ERRORS;
     snprintf(fault->text, sizeof(fault->text), "%s %s data at byte %llu", what, coding_info(f->decode_id)->name,
-             offset);
+             (unsigned long long) (f->client.rx_bytes - left));
     return -EBADMSG;
 }
 
@@ -140,20 +133,24 @@ static int decode_fault(const struct flow *f, struct stream_fault *fault, const 
 static int next_member(struct flow *f) {
     if (f->coding.decoder && !f->coding.member_ended)
         return 0;
+    if (f->coding.decoder)
+        f->coding.earlier_bytes += coder_out_bytes(f->coding.decoder);
     f->coding.decoder = coder_free(f->coding.decoder);
     f->coding.member_ended = false;
     return decoder_new(f->decode_id, &f->coding.decoder);
 }
 
-static int check_output(const struct flow *f, struct stream_fault *fault) {
-    uint64_t in = coder_in_bytes(f->coding.decoder), out = coder_out_bytes(f->coding.decoder);
+/* Of one member counts what it comes to; the ratio is that of all, else many small ones would make a bomb. */
+static int check_output(const struct flow *f, size_t left, struct stream_fault *fault) {
+    uint64_t in = f->client.rx_bytes - left, member = coder_out_bytes(f->coding.decoder);
+    uint64_t out = f->coding.earlier_bytes + member;
     uint64_t most = (uint64_t) flow_setting(f, SETTING_DECOMPRESSION_MAX_OUTPUT).number;
     uint64_t ratio = (uint64_t) flow_setting(f, SETTING_DECOMPRESSION_MAX_RATIO).number;
 
-    if (most && out > most)
-        return decode_fault(f, fault, "more than decompression_max_output in");
+    if (most && member > most)
+        return decode_fault(f, left, fault, "more than decompression_max_output in");
     if (ratio && out > RATIO_FROM_BYTES && out / ratio > in)
-        return decode_fault(f, fault, "more than decompression_max_ratio in");
+        return decode_fault(f, left, fault, "more than decompression_max_ratio in");
     return 0;
 }
 
@@ -172,7 +169,7 @@ static int decode_block(struct worker *w, struct flow *f, struct coder_io *io, s
     io->out_size = room;
     result = coder_decode(f->coding.decoder, io);
     f->coding.member_ended = result == CODER_END;
-    r = check_output(f, fault);
+    r = check_output(f, io->in_size, fault);
     if (r < 0)
         return r;
     /* What came out before a fault was received all the same. */
@@ -182,7 +179,7 @@ static int decode_block(struct worker *w, struct flow *f, struct coder_io *io, s
             return r;
     }
     if (result == -EBADMSG)
-        return decode_fault(f, fault, "corrupt");
+        return decode_fault(f, io->in_size, fault, "corrupt");
     if (result < 0)
         return result;
     return result == CODER_OUTPUT || io->in_size > 0;
@@ -283,9 +280,9 @@ int stream_feed_end(struct worker *w, struct flow *f, struct stream_fault *fault
 
     if (f->decode_id == CODING_AUTO && f->in)
         r = run_kept(w, f, true, fault);
-    if (r < 0)
+    if (r < 0 || f->blocked || stream_has_kept(f) || !f->peer_done)
         return r;
     if (f->coding.decoder && !f->coding.member_ended && coder_in_bytes(f->coding.decoder) > 0)
-        return decode_fault(f, fault, "truncated");
+        return decode_fault(f, 0, fault, "truncated");
     return deframe(w, f, NULL, 0, true, fault);
 }

@@ -26,7 +26,8 @@ int stream_feed_kept(struct worker *w, struct flow *f, bool late, struct stream_
 static inline bool stream_has_kept(const struct flow *f) {
     return f->decode_pending || f->plain_pending;
 }
-/* The peer has sent all it will: the last frame, or what is missing. */
+/* Nothing more will be read: decides on decompression = auto; if the peer has sent all it will, the last frame, or what
+ * is missing. Call it again when output is not blocked and nothing kept any more. */
 int stream_feed_end(struct worker *w, struct flow *f, struct stream_fault *fault) _must_check_;
 
 /* Frames, compresses and writes a reply. 0 or the socket's error. */
@@ -37,7 +38,7 @@ int stream_flush(struct worker *w, struct flow *f) _must_check_;
 int stream_settle(struct worker *w, struct flow *f) _must_check_;
 /* Writes bytes as they are. */
 int stream_write(struct worker *w, struct flow *f, const void *data, size_t size) _must_check_;
-/* Writes the compressor's trailer, if there is a compressor. */
+/* Ends a compressed stream with its trailer; one without a reply becomes an empty one. */
 int stream_write_trailer(struct worker *w, struct flow *f) _must_check_;
 
 /* The flow's one timer: the earliest of what it waits for. */

@@ -196,10 +196,18 @@ int stream_settle(struct worker *w, struct flow *f) {
     return stream_flush(w, f);
 }
 
+/* A compressed stream of no reply: the peer is right to expect a header and a trailer. */
+static bool is_empty_stream(const struct flow *f) {
+    return f->encode_id != CODING_OFF && !f->unit_payload && f->view->target->ops->replies && !f->coding.encoder &&
+           f->client.tx_bytes == 0 && !f->out;
+}
+
 int stream_write_trailer(struct worker *w, struct flow *f) {
     int r = 0;
 
-    if (f->coding.encoder)
+    if (is_empty_stream(f))
+        r = encoder_new(f->encode_id, flow_setting(f, SETTING_COMPRESSION).coding.level, &f->coding.encoder);
+    if (r >= 0 && f->coding.encoder)
         r = encode(w, f, NULL, 0, CODER_FINISH);
     f->encode_dirty = false;
     f->coding.encoder = coder_free(f->coding.encoder);

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "address.h"
@@ -29,6 +30,7 @@ struct datagram_ops;
 
 struct target_ops {
     const char *name; /* as in the configuration */
+    bool replies;     /* payload() may give a reply */
     /* Main thread, when a listener starts or its configuration changed. *ret is shared by all workers: immutable, or
      * with its own synchronisation. NULL when the target needs no state. */
     int (*start)(const struct config_listener *conf, void **ret);
