@@ -12,10 +12,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from jobs import JOBS, Run
+from jobs import JOBS
 from processes import Failed
 from report import as_json, text
 from servers import Place
+from turns import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 CONGESTION = "cubic"
