@@ -110,12 +110,17 @@ class Sockperf(Server):
 class Socat(Server):
     """One process a client, an echo through a pipe."""
 
+    def options(self):
+        return {"tcp": "nodelay", "udp": f"rcvbuf={UDP_BUFFER},sndbuf={UDP_BUFFER}"}[self.kind]
+
+    def listen(self):
+        """backlog= is for TCP alone: with UDP, each child would end for it."""
+        backlog = ",backlog=4096" if self.kind == "tcp" else ""
+        return f"{self.kind.upper()}4-LISTEN:{self.port},bind=127.0.0.1,reuseaddr,fork{backlog},{self.options()}"
+
     def command(self):
         self.reply_size = self.size
-        common = f"{self.port},bind=127.0.0.1,reuseaddr,fork,backlog=4096"
-        address = {"tcp": f"TCP4-LISTEN:{common},nodelay",
-                   "udp": f"UDP4-LISTEN:{common},rcvbuf={UDP_BUFFER},sndbuf={UDP_BUFFER}"}[self.kind]
-        return [needs("socat"), address, "PIPE"]
+        return [needs("socat"), self.listen(), "PIPE"]
 
 
 class Place:
