@@ -17,6 +17,7 @@ from turns import exchange, in_turn, skip, used
 GB = 1e9
 SIZE = 64
 IDLE_CONNECTIONS = 5000
+PAUSE_USEC = 100  # between them: systemd-socket-proxyd resolves its upstream for each, and not many at once
 SCRIPT = Path(__file__).with_name("wrk.lua")
 
 
@@ -229,8 +230,8 @@ def _hold(run, row, connections):
     with servers.Epoll(run.place, "tcp", SIZE) as upstream, \
          getattr(relays, row.server)(run.place, "tcp", upstream.port) as relay:
         before, descriptors = relay.process.pss_bytes(), relay.process.descriptors()
-        with run.load("hold-tcp", port=relay.port, connections=connections, size=SIZE) as load:
-            until(lambda: relay.process.descriptors() >= descriptors + 2 * connections,
+        with run.load("hold-tcp", port=relay.port, connections=connections, pause=PAUSE_USEC, size=SIZE) as load:
+            until(lambda: relay.process.descriptors() >= descriptors + relay.descriptors * connections,
                   f"{row.name}: {connections} relayed connections")
             silent = relay.process.pss_bytes()
             load.run()

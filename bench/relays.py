@@ -10,13 +10,14 @@ from servers import UDP_BUFFER, Server, needs, next_port
 
 PASS_SOCKETS = Path(__file__).resolve().parents[1] / "tools/pass-sockets"
 NGINX_STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
-CONNECTIONS = 6000   # of each, at most
-IDLE_SECONDS = 60    # then a UDP session is over
+CONNECTIONS = 6000  # of each, at most
+IDLE_SECONDS = 60  # then a UDP session is over
 
 
 class Relay(Server):
-    """`upstream`: the port where to; one of its own if None. `most`: connections that it can hold."""
-    most = CONNECTIONS
+    """`upstream`: the port where to; one of its own if None. `most`: connections that it can hold; `descriptors`: of
+    each."""
+    most, descriptors = CONNECTIONS, 2
 
     def __init__(self, place, kind, upstream=None):
         self.upstream = upstream or next_port()
@@ -105,7 +106,7 @@ class NginxLarge(Nginx):
 
 class SocketProxyd(Relay):
     name = "systemd-socket-proxyd"
-    most = 3000  # six descriptors each
+    most, descriptors = 3000, 6  # two pipes each
 
     def command(self):
         return [PASS_SOCKETS, f"bench=tcp:127.0.0.1:{self.port}", "--", needs("systemd-socket-proxyd"),
