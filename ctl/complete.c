@@ -105,11 +105,17 @@ static void offer_profiles(struct completion *c) {
     json_decref(reply);
 }
 
+/* Names of one leg are many: they are offered to whoever began one. */
+static bool is_wanted(const struct completion *c, const struct setting *s) {
+    return s->leg == SETTING_LEG_ALL || strchr(c->place.current, '.');
+}
+
 static void offer_settings(struct completion *c) {
     const struct setting *s;
 
     for (size_t i = 0; (s = setting_row(i)); i++)
-        offer(c, s->name, strlen(s->name), s->help);
+        if (is_wanted(c, s))
+            offer(c, s->name, strlen(s->name), s->help);
 }
 
 static void offer_names(struct completion *c, const char *const *names) {
@@ -155,7 +161,8 @@ static void offer_assignments(struct completion *c) {
             offer(c, "inherit", strlen("inherit"), "what the socket unit or the kernel gave");
     } else if (!equals) {
         for (size_t i = 0; (s = setting_row(i)); i++)
-            offer_joined(c, s->name, "=", s->help);
+            if (is_wanted(c, s))
+                offer_joined(c, s->name, "=", s->help);
     }
 }
 

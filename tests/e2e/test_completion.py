@@ -48,6 +48,8 @@ def test_settings_with_their_help(words):
 def test_settings_to_be_set():
     assert offered("set", "orders", "") == {f"{name}=": s["help"] for name, s in settings().items()}
     assert list(offered("set", "orders", "dscp=EF", "nod")) == ["nodelay="]
+    assert list(offered("set", "orders", "upstream.nod")) == ["upstream.nodelay="]
+    assert list(offered("get", "orders", "client.nod")) == ["client.nodelay"]
 
 
 @pytest.mark.parametrize("typed, expected", [
@@ -63,7 +65,8 @@ def test_values(typed, expected):
 
 def test_every_dscp_name():
     names = set(offered("send", "udp:127.0.0.1:1", "--dscp", ""))
-    assert names == {word.removeprefix("dscp=") for word in offered("set", "orders", "dscp=")} - {"reflect", "inherit"}
+    assert names == {word.removeprefix("dscp=") for word in offered("set", "orders", "dscp=")} - {"reflect", "passthrough",
+                                                                                           "inherit"}
     assert {"EF", "LE", "VOICE-ADMIT", "CS0"} <= names
 
 
