@@ -109,7 +109,7 @@ static void follow_mark(struct flow *f) {
     if (qos_received_tos(&s, &tos) == QOS_MARK_NONE || (tos & 0xfc) == (f->received_tos & 0xfc))
         return;
     f->received_tos = tos;
-    (void) qos_set_tos(&s, tos & 0xfc);
+    (void) qos_set_tos(&s, tos & 0xfc, &f->client.set->settings, &f->endpoint->baseline);
 }
 
 static void on_received(struct flow *f) {
@@ -370,7 +370,7 @@ static int prepare_socket(struct worker *w, struct flow *f) {
         return r;
     stats_mark(worker_stats(w, f->view), f->received_tos);
     if (!settings_inherits(set, SETTING_DSCP) && set->v[SETTING_DSCP].number == DSCP_REFLECT)
-        (void) qos_set_tos(&s, f->received_tos & 0xfc);
+        (void) qos_set_tos(&s, f->received_tos & 0xfc, set, &f->endpoint->baseline);
     return r;
 }
 

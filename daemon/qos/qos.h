@@ -145,8 +145,9 @@ enum qos_mark_label {
 enum qos_mark_label qos_received_tos(const struct qos_socket *s, uint8_t *ret_tos);
 const char *qos_mark_label_name(enum qos_mark_label label); /* "handshake", "latest", NULL for none */
 
-/* Sets the mark of one established flow and puts the priority that it had behind it: for reflect. 0 or -errno. */
-int qos_set_tos(const struct qos_socket *s, uint8_t tos);
+/* Sets the mark of one established flow, and behind it the priority that `set` says or that goes with the mark, as
+ * qos_apply() does: for reflect. 0 or -errno. */
+int qos_set_tos(const struct qos_socket *s, uint8_t tos, const struct settings *set, const struct qos_baseline *base);
 
 /* Re-arms TCP_QUICKACK, which is not sticky. */
 void qos_rearm_quickack(int fd, bool on);
