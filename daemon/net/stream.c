@@ -359,7 +359,7 @@ static int prepare_socket(struct worker *w, struct flow *f) {
     struct qos_socket s = flow_qos_socket(f, f->endpoint->socket.domain);
     const struct settings *set = &f->client.set->settings;
     uint64_t outdated = outdated_keys(f);
-    int r = qos_apply_accepted(&s, set), q;
+    int r = qos_apply_accepted(&s, set, &f->endpoint->baseline), q;
 
     if (outdated) {
         q = qos_apply(&s, set, outdated, &f->endpoint->baseline, NULL, NULL);

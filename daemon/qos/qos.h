@@ -108,9 +108,10 @@ int qos_apply(const struct qos_socket *s, const struct settings *set, uint64_t m
               qos_each_fn each, void *userdata);
 
 /* The fast form for accepted flows: applies every key of `set` that is not inherited and has a stream carrier, without
- * read-back. An inherited priority follows an explicit dscp, as after a live change (accepted sockets start with the
- * listener's TOS, yet with priority 0). Returns the first error or 0; goes on after an error. */
-int qos_apply_accepted(const struct qos_socket *s, const struct settings *set);
+ * read-back. `base` is the listening socket's: an inherited priority becomes what it is after a live change (accepted
+ * sockets start with the listener's TOS, yet with priority 0), if the daemon may set that. Returns the first error or 0;
+ * goes on after an error. */
+int qos_apply_accepted(const struct qos_socket *s, const struct settings *set, const struct qos_baseline *base);
 
 /* Reads what is in force, in the setting's own terms (buffers halved, "auto" when the kernel tunes). 0, -EOPNOTSUPP
  * when this socket has no such option, -errno. */
