@@ -96,6 +96,7 @@ struct reload_answer {
     uint64_t keys;
     const struct settings *requested;
     const char *const *added, *const *removed, *const *changed; /* names, NULL-terminated */
+    const char *const *restart;                                 /* keys that take effect at the next restart */
 };
 typedef void (*reload_done_fn)(const struct reload_answer *answer, void *userdata);
 void change_reload(struct change *c, const struct change_who *who, reload_done_fn done, void *userdata);

@@ -149,7 +149,7 @@ static void reflect(struct flow *f) {
 
     if (!settings_inherits(set, SETTING_DSCP) && set->v[SETTING_DSCP].number == DSCP_REFLECT &&
         f->received_label != QOS_MARK_NONE)
-        (void) qos_set_tos(&s, f->received_tos & 0xfc);
+        (void) qos_set_tos(&s, f->received_tos & 0xfc, set, &f->endpoint->baseline);
 }
 
 static void swap(struct worker *w, struct flow *f, struct effective *to) {

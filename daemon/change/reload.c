@@ -66,9 +66,15 @@ static void log_loaded(const struct reload *r) {
     }
 }
 
+static bool needs_restart(const struct reload *r) {
+    const struct net *net = r->job.change->net;
+
+    return r->config && r->config->daemon.workers != 0 && r->config->daemon.workers != net->n_workers;
+}
+
 static void answer(struct reload *r, enum change_status status, const char *reason) {
     struct change *c = r->job.change;
-    static const char *const none[] = { NULL };
+    static const char *const none[] = { NULL }, *const workers[] = { "daemon.workers", NULL };
     const struct reload_answer a = {
         .status = status,
         .reason = reason,
@@ -79,6 +85,7 @@ static void answer(struct reload *r, enum change_status status, const char *reas
         .added = r->added ? r->added : none,
         .removed = r->removed ? r->removed : none,
         .changed = r->changed ? r->changed : none,
+        .restart = needs_restart(r) ? workers : none,
     };
 
     if (status == CHANGE_DONE)
@@ -228,7 +235,7 @@ static void run(struct job *job) {
         answer(r, result == -ENOMEM ? CHANGE_NO_MEMORY : CHANGE_FAILED, NULL);
         return;
     }
-    if (r->config->daemon.workers != 0 && r->config->daemon.workers != c->net->n_workers)
+    if (needs_restart(r))
         event_log(EVENT_SETTING_LIMITED, EVENT_FIELDS({ FIELD_SETTING, "workers" }),
                   "workers = %u takes effect at the next restart; %u are running", r->config->daemon.workers,
                   c->net->n_workers);

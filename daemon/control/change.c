@@ -203,10 +203,10 @@ static void on_reloaded(const struct reload_answer *a, void *userdata) {
 
     c->reloads--;
     if (a->status == CHANGE_DONE)
-        call_reply(call, json_pack("{s:o, s:o, s:o, s:o}", "files",
+        call_reply(call, json_pack("{s:o, s:o, s:o, s:o, s:o}", "files",
                                    build_texts((const char *const *) change_config(c->change)->files), "added",
                                    build_texts(a->added), "removed", build_texts(a->removed), "changed",
-                                   build_texts(a->changed)));
+                                   build_texts(a->changed), "restart", build_texts(a->restart)));
     else if (a->status != CHANGE_FAILED)
         error_busy(call, a->reason ? a->reason : "out of memory");
     else if (a->faults && a->faults->n > 0)

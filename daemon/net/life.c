@@ -109,7 +109,7 @@ static void follow_mark(struct flow *f) {
     if (qos_received_tos(&s, &tos) == QOS_MARK_NONE || (tos & 0xfc) == (f->received_tos & 0xfc))
         return;
     f->received_tos = tos;
-    (void) qos_set_tos(&s, tos & 0xfc);
+    (void) qos_set_tos(&s, tos & 0xfc, &f->client.set->settings, &f->endpoint->baseline);
 }
 
 void life_on_received(struct flow *f) {
@@ -138,7 +138,7 @@ static int prepare_socket(struct worker *w, struct flow *f) {
     struct qos_socket s = flow_qos_socket(f, f->endpoint->socket.domain);
     const struct settings *set = &f->client.set->settings;
     uint64_t outdated = outdated_keys(f);
-    int r = qos_apply_accepted(&s, set), q;
+    int r = qos_apply_accepted(&s, set, &f->endpoint->baseline), q;
 
     if (outdated) {
         q = qos_apply(&s, set, outdated, &f->endpoint->baseline, NULL, NULL);
@@ -149,7 +149,7 @@ static int prepare_socket(struct worker *w, struct flow *f) {
         return r;
     stats_mark(worker_stats(w, f->view), f->received_tos);
     if (reflects(set))
-        (void) qos_set_tos(&s, f->received_tos & 0xfc);
+        (void) qos_set_tos(&s, f->received_tos & 0xfc, set, &f->endpoint->baseline);
     return r;
 }
 

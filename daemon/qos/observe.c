@@ -3,6 +3,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include "handler.h"
 #include "option.h"
 #include "qos.h"
 
@@ -80,25 +81,12 @@ const char *qos_mark_label_name(enum qos_mark_label label) {
     return (size_t) label < ARRAY_SIZE(names) ? names[label] : NULL;
 }
 
-int qos_set_tos(const struct qos_socket *s, uint8_t tos) {
-    uint64_t priority, now;
-    int r;
+int qos_set_tos(const struct qos_socket *s, uint8_t tos, const struct settings *set, const struct qos_baseline *base) {
+    int r = option_set(s, QOS_OPTION_TOS, tos);
 
-    r = option_get(s, QOS_OPTION_PRIORITY, &priority);
-    if (r < 0)
-        return r;
-    r = option_set(s, QOS_OPTION_TOS, tos);
-    if (r < 0)
-        return r;
-    if (option_fits(s, QOS_OPTION_TCLASS)) {
+    if (r >= 0 && option_fits(s, QOS_OPTION_TCLASS))
         r = option_set(s, QOS_OPTION_TCLASS, tos);
-        if (r < 0)
-            return r;
-    }
-    r = option_get(s, QOS_OPTION_PRIORITY, &now);
-    if (r < 0 || now == priority)
-        return r;
-    return option_set(s, QOS_OPTION_PRIORITY, priority);
+    return r < 0 ? r : handler_apply(s, handler_by_id(SETTING_PRIORITY), set, base);
 }
 
 void qos_rearm_quickack(int fd, bool on) {

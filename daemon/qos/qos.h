@@ -112,9 +112,10 @@ int qos_apply(const struct qos_socket *s, const struct settings *set, uint64_t m
               qos_each_fn each, void *userdata);
 
 /* The fast form for accepted flows: applies every key of `set` that is not inherited and has a stream carrier, without
- * read-back. An inherited priority follows an explicit dscp, as after a live change (accepted sockets start with the
- * listener's TOS, yet with priority 0). Returns the first error or 0; goes on after an error. */
-int qos_apply_accepted(const struct qos_socket *s, const struct settings *set);
+ * read-back. `base` is the listening socket's: an inherited priority becomes what it is after a live change (accepted
+ * sockets start with the listener's TOS, yet with priority 0), if the daemon may set that; NULL: a new socket, whose
+ * priority follows its mark by itself. Returns the first error or 0; goes on after an error. */
+int qos_apply_accepted(const struct qos_socket *s, const struct settings *set, const struct qos_baseline *base);
 
 /* Reads what is in force, in the setting's own terms (buffers halved, "auto" when the kernel tunes). 0, -EOPNOTSUPP
  * when this socket has no such option, -errno. */
@@ -155,8 +156,9 @@ enum qos_mark_label {
 enum qos_mark_label qos_received_tos(const struct qos_socket *s, uint8_t *ret_tos);
 const char *qos_mark_label_name(enum qos_mark_label label); /* "handshake", "latest", NULL for none */
 
-/* Sets the mark of one established flow and puts the priority that it had behind it: for reflect. 0 or -errno. */
-int qos_set_tos(const struct qos_socket *s, uint8_t tos);
+/* Sets the mark of one established flow, and behind it the priority that `set` says or that goes with the mark, as
+ * qos_apply() does: for reflect. 0 or -errno. */
+int qos_set_tos(const struct qos_socket *s, uint8_t tos, const struct settings *set, const struct qos_baseline *base);
 
 /* Re-arms TCP_QUICKACK, which is not sticky. */
 void qos_rearm_quickack(int fd, bool on);

@@ -40,7 +40,7 @@ static int prepare(const struct forward *forward, const struct flow *f, int fd, 
 
     if (domain == AF_UNIX)
         return 0;
-    r = qos_apply_accepted(&s, &f->client.set->upstream);
+    r = qos_apply_accepted(&s, &f->client.set->upstream, NULL);
     if (r < 0 && r != -EPERM)
         return r;
     if (marks_pass(&f->client.set->settings))

@@ -3,15 +3,17 @@
 
 #include <sys/socket.h>
 
-static void set_mapped(const struct flow *f, const struct qos_socket *s, uint8_t tos) {
+/* `base`: what an inherited priority goes back to; a socket of ours has the kernel's, which follows the mark by itself. */
+static void set_mapped(const struct flow *f, const struct qos_socket *s, uint8_t tos, const struct settings *set,
+                       const struct qos_baseline *base) {
     const struct forward *forward = f->view->target->state;
 
-    (void) qos_set_tos(s, forward_map_tos(forward, tos) & 0xfc);
+    (void) qos_set_tos(s, forward_map_tos(forward, tos) & 0xfc, set, base);
 }
 
 void marks_begin(const struct flow *f, const struct qos_socket *upstream) {
     if (marks_pass(&f->client.set->upstream) && f->received_label != QOS_MARK_NONE)
-        set_mapped(f, upstream, f->received_tos);
+        set_mapped(f, upstream, f->received_tos, &f->client.set->upstream, NULL);
 }
 
 /* The sockets' families decide what can be known: only IPv6 tells the latest mark. */
@@ -39,7 +41,7 @@ static void follow_client(struct flow *f) {
         (tos & 0xfc) == (f->received_tos & 0xfc))
         return;
     f->received_tos = tos;
-    set_mapped(f, &to, tos);
+    set_mapped(f, &to, tos, &f->client.set->upstream, NULL);
 }
 
 static void follow_upstream(struct flow *f) {
@@ -51,7 +53,7 @@ static void follow_upstream(struct flow *f) {
         return;
     f->relay.has_received = true;
     f->relay.received_tos = tos;
-    set_mapped(f, &to, tos);
+    set_mapped(f, &to, tos, &f->client.set->settings, &f->endpoint->baseline);
 }
 
 void marks_follow(struct flow *f, bool client) {

@@ -293,7 +293,7 @@ static void test_reload(void **state) {
     fake_call(f, "Reload", NULL, false);
     assert_int_equal(f->change.reloads, 1);
     assert_int_equal(f->change.request.who.pid, getpid());
-    reload_answer(f, &(struct reload_answer){ .added = added, .removed = none, .changed = none });
+    reload_answer(f, &(struct reload_answer){ .added = added, .removed = none, .changed = none, .restart = none });
     j = fake_answer(f, "Reload", false);
     assert_string_equal(fake_text(j, "files.0"), "/etc/sockq/sockqd.conf");
     assert_string_equal(fake_text(j, "added.0"), "new");

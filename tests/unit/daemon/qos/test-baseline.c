@@ -54,9 +54,9 @@ static void restores_only_what_differs(void **state) {
     set_int(s.fd, SOL_IPV6, IPV6_UNICAST_HOPS, 9);
     set_int(s.fd, SOL_TCP, TCP_NODELAY, 1);
     set_int(s.fd, SOL_TCP, TCP_USER_TIMEOUT, 700);
-    assert_int_equal(qos_baseline_differs(&s, &base),
-                     SETTING_BIT(SETTING_DSCP) | SETTING_BIT(SETTING_PRIORITY) | SETTING_BIT(SETTING_TTL) |
-                             SETTING_BIT(SETTING_NODELAY) | SETTING_BIT(SETTING_USER_TIMEOUT));
+    assert_int_equal(qos_baseline_differs(&s, &base), SETTING_BIT(SETTING_DSCP) | SETTING_BIT(SETTING_PRIORITY) |
+                                                              SETTING_BIT(SETTING_TTL) | SETTING_BIT(SETTING_NODELAY) |
+                                                              SETTING_BIT(SETTING_USER_TIMEOUT));
     assert_int_equal(qos_baseline_restore(&s, &base, &failed), 6);
     assert_int_equal(failed, 0);
     qos_baseline_capture(&s, &after);
