@@ -17,7 +17,16 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 
 from machine.admin import Admin  # noqa: E402
+from machine.command import run  # noqa: E402
 from machine.journal import Journal  # noqa: E402
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """The journal of the time of a test that failed, beside its traceback."""
+    report = (yield).get_result()
+    if report.failed:
+        report.sections.append(("journal", run("journalctl", "--no-pager", f"--since=@{call.start:.3f}").stdout[-8000:]))
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from harness.config import render
+from harness.waiting import eventually
 
-from .command import run
+from .command import must
 from .units import SERVICE, SOCKETS, systemctl
 
 _CONFIG = Path("/etc/sockq/sockqd.conf.d/test.conf")
@@ -12,7 +13,7 @@ _UNITS = Path("/run/systemd/system")
 
 
 class Admin:
-    """Describe, then start(). The packaged units and listeners are there as well."""
+    """Describe, then start(). What the package brings is there as well. Listeners of tests have ports from 7000 on."""
 
     def __init__(self):
         self._tree = {"daemon": {"drain_timeout": "1s"}}
@@ -63,10 +64,13 @@ class Admin:
 
     def close(self):
         # Sockets first: a client that waits would start the daemon again.
-        run("systemctl", "stop", *self._sockets, *SOCKETS)
-        run("systemctl", "stop", SERVICE)
+        if self._sockets:
+            systemctl("stop", *self._sockets)
+        systemctl("stop", SERVICE)
         for path in self._files:
             path.unlink(missing_ok=True)
         systemctl("daemon-reload")
-        run("systemctl", "reset-failed")
-        systemctl("start", *SOCKETS)
+        systemctl("reset-failed")
+        # systemd closes what it stops in the background.
+        eventually(lambda: not must("ss", "--no-header", "--listening", "--tcp", "--udp", "sport >= :7000 and sport < :7100"),
+                   "the ports to be free")
