@@ -32,7 +32,7 @@ def test_reload_is_in_force_when_systemctl_returns(admin, served, journal):
     systemctl("reload", SERVICE)
     assert ctl("get", "orders", "dscp").strip() == "EF"
     assert still_served(served) and pid() == daemon and is_active()
-    assert journal.kind("CONFIG_LOADED")
+    journal.wait_kind("CONFIG_LOADED")
 
 
 FAULTS = {
@@ -50,7 +50,7 @@ def test_bad_file_fails_the_reload_and_nothing_else(admin, served, journal, faul
     failed = run("systemctl", "reload", SERVICE)
     assert failed.returncode != 0 and SERVICE in failed.stderr
 
-    kept, = journal.kind("CONFIG_KEPT")
+    journal.wait_kind("CONFIG_KEPT")
     faults = journal.kind("CONFIG_FAULT", SOCKQ_FILE=bad)
     assert faults and all(entry["SOCKQ_LINE"].isdigit() for entry in faults)
     assert any(word in entry["MESSAGE"] for entry in faults)
@@ -67,5 +67,4 @@ def test_reload_says_in_the_journal_what_sockqctl_says(admin, served, journal):
     """ExecReload= is sockqctl: who reads the unit's journal has file and line from it as well."""
     bad = admin.write("/etc/sockq/sockqd.conf.d/zz-bad.conf", FAULTS["value"][0])
     assert run("systemctl", "reload", SERVICE).returncode != 0
-    said = journal.entries(_SYSTEMD_UNIT=SERVICE, SYSLOG_IDENTIFIER="sockqctl")
-    assert any(f"{bad}:1" in entry["MESSAGE"] for entry in said)
+    journal.wait(lambda entry: f"{bad}:1" in entry["MESSAGE"], _SYSTEMD_UNIT=SERVICE, SYSLOG_IDENTIFIER="sockqctl")

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from harness.kinds import KINDS
 from harness.hold import held, threads
 from harness.sockets import ask_tcp, connect, read_exactly, udp_client
 from harness.waiting import eventually
@@ -94,7 +95,7 @@ def test_one_stopped_worker_brings_a_watchdog_restart(admin, journal):
         journal.wait_kind("WORKER_STUCK")
         eventually(lambda: show("Result") == "watchdog" or pid() not in (0, old), "the watchdog")
     wait_restarted(old)
-    assert any("watchdog" in entry["MESSAGE"].lower() for entry in journal.entries(_PID="1", UNIT=SERVICE))
+    journal.wait(lambda entry: "watchdog" in entry["MESSAGE"].lower(), _PID=1, UNIT=SERVICE)
     assert ask_tcp(DEFAULT, b"x") == b"Received"
 
 
@@ -104,7 +105,6 @@ UNIT_OPTIONS = ("IPTOS=40", "ReceiveBuffer=64K", "SendBuffer=96K", "KeepAlive=ye
 CHANGES = ("dscp=EF", "receive_buffer=256K", "send_buffer=32K", "keepalive=off", "nodelay=true", "ttl=99")
 WAYS = {
     "restart": lambda: systemctl("restart", SERVICE),
-    "stop": lambda: (systemctl("stop", SERVICE), systemctl("start", SERVICE)),
     "crash": lambda: systemctl("kill", "--signal=SEGV", SERVICE),
     "kill": lambda: systemctl("kill", "--signal=KILL", SERVICE),
 }
@@ -127,8 +127,9 @@ def test_no_runtime_change_outlives_the_run(admin, journal, way):
     wait_restarted(old)
     assert socket_options(7000) == before
     assert ctl_json("get", "orders", "dscp")["value"] == "inherit"
-    restored = journal.kind("SOCKET_RESTORED", SOCKQ_LISTENER="orders")
-    assert len(restored) == 2, "one for TCP, one for UDP"
+    for protocol in before:
+        journal.wait(lambda entry: f"{protocol}:127.0.0.1:7000" in entry["MESSAGE"], MESSAGE_ID=KINDS["SOCKET_RESTORED"],
+                     SOCKQ_LISTENER="orders")
 
 
 def test_baselines_do_not_pile_up_in_the_store(admin):
