@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 
 from machine.admin import Admin  # noqa: E402
-from machine.command import run  # noqa: E402
+from machine.command import Background, run  # noqa: E402
 from machine.journal import Journal  # noqa: E402
 
 
@@ -47,3 +47,10 @@ def closing():
     """closing(x) returns x and closes it when the test is over."""
     with contextlib.ExitStack() as stack:
         yield lambda what: stack.enter_context(contextlib.closing(what))
+
+
+@pytest.fixture
+def background():
+    """background(command...) runs while the test does; .lines is what it has printed."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *command: stack.enter_context(contextlib.closing(Background(*command)))

@@ -43,6 +43,10 @@ class Admin:
             self.write(_UNITS / unit, "\n".join(lines))
             self._sockets.append(unit)
 
+    def remove(self, name):
+        """From the configuration; its sockets stay."""
+        del self._tree["listeners"][name]
+
     def drop_in(self, *lines, unit=SERVICE):
         self.write(_UNITS / f"{unit}.d" / "test.conf", "\n".join([*lines, ""]))
 

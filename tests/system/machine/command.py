@@ -2,6 +2,7 @@
 """Commands, as root or as another user of the machine."""
 import json
 import subprocess
+import threading
 
 from harness.waiting import DEADLINE
 
@@ -18,6 +19,23 @@ def must(*command, user=None):
     done = run(*command, user=user)
     assert done.returncode == 0, f"{' '.join(map(str, command))}: status {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stdout
+
+
+class Background:
+    def __init__(self, *command):
+        self.lines = []
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, cwd="/")
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self):
+        for line in self._process.stdout:
+            self.lines.append(line)
+
+    def close(self):
+        self._process.terminate()
+        self._process.wait()
+        self._reader.join()
 
 
 def ctl(*words, user=None):
