@@ -49,6 +49,12 @@ static int find_letter(const char *text) {
     return -EINVAL;
 }
 
+int option_find(const char *word) {
+    if (word[0] != '-')
+        return -EINVAL;
+    return word[1] == '-' ? find_long(word + 2, strcspn(word + 2, "=")) : find_letter(word + 1);
+}
+
 static int refuse_unknown(const char *word, char **ret_reason) {
     const char *names[OPTION_MAX + 1] = { NULL };
     for (int i = 0; i < OPTION_MAX; i++)
@@ -64,12 +70,8 @@ static int refuse_unknown(const char *word, char **ret_reason) {
 static int parse_option(int argc, const char *const *argv, int *i, struct args *a, char **ret_reason) {
     const char *word = argv[*i];
     const char *equals = word[1] == '-' ? strchr(word, '=') : NULL;
-    int id;
+    int id = option_find(word);
 
-    if (word[1] == '-')
-        id = find_long(word + 2, equals ? (size_t) (equals - word - 2) : strlen(word + 2));
-    else
-        id = find_letter(word + 1);
     if (id < 0)
         return refuse_unknown(word, ret_reason);
     if (a->option[id])

@@ -47,6 +47,8 @@ struct option_row {
 };
 
 const struct option_row *option_row(enum option_id id);
+/* The option that a word of the command line names, "--level", "--level=debug" or "-h": its id, or -EINVAL. */
+int option_find(const char *word) _must_check_;
 
 struct args {
     const char *option[OPTION_MAX]; /* the argument, "" for a switch; NULL: not given */

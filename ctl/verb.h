@@ -59,6 +59,8 @@ enum status watch_stats(struct ctl *ctl);
 enum status watch_monitor(struct ctl *ctl);
 /* send.c */
 enum status send_payloads(struct ctl *ctl);
+/* complete.c */
+enum status complete_words(struct ctl *ctl);
 /* help.c */
 enum status help_show(struct ctl *ctl);
 enum status help_version(struct ctl *ctl);

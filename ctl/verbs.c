@@ -73,6 +73,11 @@ static const struct verb verbs[] = {
       "IPv4 does not tell the connecting side: unknown. No daemon is needed here.\n"
       "Status 1 when nothing was answered (not with --no-reply).",
       send_payloads },
+    { "complete", "[WORD...]", 0, ANY, 0, "what may come next, for a shell's Tab key",
+      "The words are those after sockqctl as far as they are typed, the last one\n"
+      "unfinished, all behind \"--\": sockqctl complete -- set orders ds. Prints one\n"
+      "possible word a line, then a tab and what it means.",
+      complete_words },
     { "help", "[VERB|SETTING|settings]", 0, 1, 0, "explain a verb, a setting, all settings", "", help_show },
     { "version", "", 0, 0, 0, "versions of sockqctl and of the daemon", "", help_version },
 };

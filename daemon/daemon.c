@@ -227,8 +227,10 @@ static int begin(struct daemon *d, const struct daemon_options *options, const s
 static void end(struct daemon *d) {
     if (d->change)
         change_stop(d->change);
-    if (d->net)
+    if (d->net) {
         net_stop(d->net);
+        net_restore(d->net);
+    }
     d->control = control_free(d->control);
     d->change = change_free(d->change);
     d->net = net_free(d->net);

@@ -14,15 +14,17 @@
 
 /* ---- STATUS= ---- */
 
-static void add_totals(const struct daemon *d, struct stats_snapshot *totals) {
-    *totals = (struct stats_snapshot){ 0 };
+void service_totals(const struct daemon *d, struct stats_snapshot *ret) {
+    struct stats_snapshot totals = { 0 };
+
     for (size_t i = 0; i < d->net->n_listeners; i++) {
         struct stats_snapshot one;
 
         listener_stats(d->net->listeners[i], &one);
         for (unsigned k = 0; k < STAT_MAX; k++)
-            totals->counter[k] += one.counter[k];
+            totals.counter[k] += one.counter[k];
     }
+    *ret = totals;
 }
 
 static double rate(const struct daemon *d, const struct stats_snapshot *now, enum counter id, uint64_t now_usec) {
@@ -39,7 +41,7 @@ static void tell_status(struct daemon *d) {
     struct stats_snapshot totals;
     char *text;
 
-    add_totals(d, &totals);
+    service_totals(d, &totals);
     if (asprintf(&text, "%s: %zu listener%s, %u flow%s, %.0f payloads/s, %.1f kB/s in, %.1f kB/s out",
                  d->stopping ? "Draining" : "Serving", d->net->n_listeners, d->net->n_listeners == 1 ? "" : "s",
                  net_flows(d->net), net_flows(d->net) == 1 ? "" : "s", rate(d, &totals, STAT_PAYLOADS, now_usec),
@@ -112,6 +114,7 @@ static int on_housekeeping(sd_event_source *source, uint64_t usec, void *userdat
     removed_tend(d->net, loop_clock_usec(), change_config(d->change)->daemon.drain_timeout_usec);
     tell_status(d);
     tell_all_stats(d);
+    idle_tend(d);
     return 0;
 }
 
@@ -189,7 +192,7 @@ int service_begin(struct daemon *d) {
     }
     if (r < 0)
         return r;
-    d->status_usec = d->stats_usec = loop_clock_usec();
+    d->status_usec = d->stats_usec = d->idle_since_usec = loop_clock_usec();
     return service_every(d, HOUSEKEEPING_USEC, on_housekeeping);
 }
 

@@ -126,6 +126,10 @@ void change_observe_reload(struct change *c, void (*fn)(bool begins, void *userd
 
 /* ---- looking ---- */
 
+bool change_idle(const struct change *c) {
+    return !c->active;
+}
+
 const struct config *change_config(const struct change *c) {
     return c->config;
 }

@@ -104,6 +104,8 @@ void change_reload(struct change *c, const struct change_who *who, reload_done_f
 void change_stop(struct change *c);
 
 /* Looking. */
+/* No change is under way. */
+bool change_idle(const struct change *c);
 const struct config *change_config(const struct change *c);
 /* What a profile says, runtime values included: only keys that it has are set. -ENOENT. `origin` has SETTING_MAX places, or is NULL. */
 int change_profile(const struct change *c, const char *name, struct settings *ret, uint8_t *origin) _must_check_;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "check.h"
 
+#include "level.h"
 #include "suggest.h"
 
 static int take_workers(struct load *l, const struct node *n, void *into) {
@@ -47,13 +48,27 @@ static int take_stats_interval(struct load *l, const struct node *n, void *into)
     return 0;
 }
 
+static int take_exit_on_idle(struct load *l, const struct node *n, void *into) {
+    static const struct setting row = { .name = "exit_on_idle",
+                                        .type = SETTING_TYPE_DURATION,
+                                        .min = CONFIG_EXIT_ON_IDLE_USEC_MIN,
+                                        .max = CONFIG_EXIT_ON_IDLE_USEC_MAX,
+                                        .zero_word = "off" };
+    struct config_daemon *d = into;
+    int64_t usec;
+
+    int r = check_number(l, n, &row, &usec);
+    if (r <= 0)
+        return r;
+    d->exit_on_idle_usec = (uint64_t) usec;
+    return 0;
+}
+
 static int take_log_level(struct load *l, const struct node *n, void *into) {
-    /* In the order of syslog's priorities. */
-    static const char *const levels[] = { "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug", NULL };
     struct config_daemon *d = into;
     size_t level;
 
-    int r = check_word(l, n, "log level", levels, &level);
+    int r = check_word(l, n, "log level", level_names(), &level);
     if (r <= 0)
         return r;
     d->log_level = (int) level;
@@ -64,6 +79,7 @@ static const struct check_key daemon_keys[] = {
     { "workers", NULL, take_workers },
     { "drain_timeout", NULL, take_drain_timeout },
     { "stats_interval", NULL, take_stats_interval },
+    { "exit_on_idle", NULL, take_exit_on_idle },
     { "log_level", NULL, take_log_level },
 };
 

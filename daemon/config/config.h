@@ -24,6 +24,8 @@
 #define CONFIG_DRAIN_TIMEOUT_USEC_MAX (INT64_C(3600) * 1000000)
 #define CONFIG_STATS_INTERVAL_USEC_MIN (INT64_C(1) * 1000000)
 #define CONFIG_STATS_INTERVAL_USEC_MAX (INT64_C(86400) * 1000000)
+#define CONFIG_EXIT_ON_IDLE_USEC_MIN (INT64_C(1) * 1000000)
+#define CONFIG_EXIT_ON_IDLE_USEC_MAX (INT64_C(86400) * 1000000)
 #define CONFIG_JOURNAL_RATE_DEFAULT 100
 #define CONFIG_JOURNAL_RATE_MAX 100000
 #define CONFIG_JOURNAL_SIZE_DEFAULT 4096
@@ -68,6 +70,7 @@ struct config_daemon {
     unsigned workers;             /* 0 ("auto", the default): one a CPU */
     uint64_t drain_timeout_usec;  /* default 10 s, 0: do not wait */
     uint64_t stats_interval_usec; /* default 60 s, 0 ("off"): never */
+    uint64_t exit_on_idle_usec;   /* default 0 ("off"): never */
     int log_level;                /* syslog priority, default LOG_INFO */
 };
 

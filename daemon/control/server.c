@@ -2,6 +2,7 @@
 #include "server.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -100,6 +101,12 @@ int server_add(struct server *s, int fd) {
 
 size_t server_sessions(const struct server *s) {
     return s->n_sessions;
+}
+
+bool server_idle(const struct server *s) {
+    struct pollfd p = { .fd = s->fd, .events = POLLIN };
+
+    return s->n_sessions == 0 && poll(&p, 1, 0) == 0;
 }
 
 static void log_error(const char *what, int error) {

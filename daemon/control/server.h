@@ -35,6 +35,8 @@ int server_listen_path(struct server *s, const char *path, bool make_directory) 
 /* Makes a session of a connected socket, taken in any case. -EUSERS: no room for this client (told in the log). */
 int server_add(struct server *s, int fd) _must_check_;
 size_t server_sessions(const struct server *s);
+/* No session, and nobody waits for one. */
+bool server_idle(const struct server *s);
 
 /* Ends all sessions and removes the path if it is still the socket that was bound. Accepts NULL, returns NULL. */
 struct server *server_free(struct server *s);

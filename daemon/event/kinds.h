@@ -12,6 +12,7 @@
     X(DAEMON_STARTED, LOG_INFO, "d50ae5562666436e9e1b014746195f55", 0)                                                 \
     X(DAEMON_READY, LOG_NOTICE, "11479a2adb6347febbe7c13e7614f42d", 0)                                                 \
     X(DAEMON_STOPPING, LOG_NOTICE, "484e01f5d38b40c1a4dcfa2548ae5fa9", 0)                                              \
+    X(DAEMON_IDLE, LOG_NOTICE, "45a3f7612b0b4a4687c3d4d167e7b722", 0)                                                  \
     X(DAEMON_STOPPED, LOG_INFO, "1f3bd7ffca814076bb34cfae97509ee0", 0)                                                 \
     X(START_FAILED, LOG_ERR, "464a4fbbf28a466588a8926d9c01a191", 0)                                                    \
     X(DRAIN_ENDED, LOG_NOTICE, "3f06acced51f4a91b50c9b0b69636799", 0)                                                  \

@@ -3,8 +3,7 @@
 #include <stdatomic.h>
 
 #include "event.h"
-
-static const char *const names[] = { "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug" };
+#include "level.h"
 
 static atomic_int current_level = LOG_INFO;
 
@@ -22,13 +21,15 @@ bool event_enabled(enum event_kind kind) {
 
 const char *event_level_name(int priority) {
     assert(priority >= LOG_EMERG && priority <= LOG_DEBUG);
-    return names[priority];
+    return level_names()[priority];
 }
 
 int event_level_parse(const char *text) {
+    const char *const *names = level_names();
+
     if (text[0] >= '0' && text[0] <= '7' && !text[1])
         return text[0] - '0';
-    for (int level = 0; level < (int) ARRAY_SIZE(names); level++)
+    for (int level = 0; names[level]; level++)
         if (streq(text, names[level]))
             return level;
     return -EINVAL;

@@ -61,6 +61,20 @@ void net_stop(struct net *n) {
     while (mailbox_take(&n->mailbox, n) > 0);
 }
 
+static void restore(struct endpoint *const *endpoints, size_t n) {
+    unsigned failed;
+
+    for (size_t i = 0; i < n; i++)
+        if (endpoints[i]->passed)
+            (void) qos_baseline_restore(&endpoints[i]->socket, &endpoints[i]->baseline, &failed);
+}
+
+void net_restore(struct net *n) {
+    restore(n->unclaimed, n->n_unclaimed);
+    for (size_t i = 0; i < n->n_listeners; i++)
+        restore(n->listeners[i]->endpoints, n->listeners[i]->n_endpoints);
+}
+
 void net_drop_listener(struct net *n, struct listener *l) {
     for (size_t i = 0; i < n->n_listeners; i++)
         if (n->listeners[i] == l) {

@@ -31,6 +31,9 @@ int net_start(struct net *n) _must_check_;
 
 /* Ends the worker threads, flows are closed at once; messages under way are handled. */
 void net_stop(struct net *n);
+/* Puts the options of passed sockets back to what was found on them: the service manager keeps the sockets, but what we
+ * remember of them only while the service is to be started again. After net_stop(). */
+void net_restore(struct net *n);
 /* Forgets a listener whose endpoints no worker serves any more. */
 void net_drop_listener(struct net *n, struct listener *l);
 /* Open flows of all listeners. */

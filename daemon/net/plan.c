@@ -12,6 +12,7 @@
 
 struct making {
     struct plan *plan;
+    const struct config *config;
     struct config_faults *faults;
     bool failed;
 };
@@ -120,6 +121,11 @@ static int find_sockets(struct making *m, struct plan_listener *pl) {
               "listen = [ \"tcp:ADDRESS:PORT\" ] entry");
         return 0;
     }
+    if (m->config->daemon.exit_on_idle_usec > 0)
+        fault(m, pl->conf, &pl->conf->where_listen, "listen",
+              "systemd passed no socket of this name, and with exit_on_idle nothing would start the daemon again for "
+              "one "
+              "that it binds itself");
     return bind_missing(m, pl);
 }
 
@@ -166,7 +172,7 @@ static int find_removed(struct plan *p, const struct config *c) {
 
 int plan_new(struct net *n, const struct config *c, plan_settings_fn settings, void *userdata,
              struct config_faults *faults, struct plan **ret) {
-    struct making m = { .faults = faults };
+    struct making m = { .config = c, .faults = faults };
     int r;
 
     m.plan = calloc(1, sizeof(*m.plan));

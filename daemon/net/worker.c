@@ -172,10 +172,10 @@ static int watch(struct endpoint_source *s) {
 static void on_retry(struct timer *timer) {
     struct endpoint_source *s = CONTAINER_OF(timer, struct endpoint_source, retry);
 
-    if (!is_listening(s))
-        datagram_turn(s, EPOLLOUT);
-    else if (watch(s) < 0)
+    if (watch(s) < 0)
         wheel_arm(&s->worker->loop.wheel, timer, s->worker->loop.now_usec + WATCH_RETRY_USEC);
+    else if (!is_listening(s))
+        datagram_turn(s, EPOLLOUT);
 }
 
 int worker_add_endpoint(struct worker *w, struct endpoint *e, struct listener_view *view) {
@@ -226,6 +226,22 @@ void worker_remove_endpoint(struct worker *w, const struct endpoint *e) {
     /* epoll may have named it in this turn already: it stays readable until the turn ends. */
     s->next = w->dead;
     w->dead = s;
+}
+
+bool worker_pause(struct worker *w) {
+    bool waits = false;
+
+    for (struct endpoint_source *s = w->endpoints; s; s = s->next) {
+        loop_remove(&w->loop, &s->source);
+        waits = waits || s->kept || timer_armed(&s->retry);
+    }
+    return !waits;
+}
+
+void worker_resume(struct worker *w) {
+    for (struct endpoint_source *s = w->endpoints; s; s = s->next)
+        if (!s->source.watched && loop_add(&w->loop, &s->source, s->source.events) < 0)
+            wheel_arm(&w->loop.wheel, &s->retry, w->loop.now_usec + WATCH_RETRY_USEC);
 }
 
 static void resume(struct worker *w, const struct listener *l) {

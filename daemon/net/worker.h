@@ -86,5 +86,9 @@ void worker_leave(struct worker *w, struct listener *l);
 /* On the worker's thread: serves an endpoint (view NULL: reset what connects), or stops serving it. */
 int worker_add_endpoint(struct worker *w, struct endpoint *e, struct listener_view *view) _must_check_;
 void worker_remove_endpoint(struct worker *w, const struct endpoint *e);
+/* Stops watching every endpoint, without forgetting it, and watches them again. False: something waits at one of them, a
+ * reply for room or a client for descriptors. */
+bool worker_pause(struct worker *w);
+void worker_resume(struct worker *w);
 /* Swaps the view of every endpoint of its listener. */
 void worker_set_view(struct worker *w, struct listener_view *view);

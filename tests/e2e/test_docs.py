@@ -99,6 +99,21 @@ def test_every_event_has_its_name_level_and_id():
     assert len([item for item in explained if re.search(r"[0-9a-f]{32}", item)]) == len(kinds)
 
 
+def test_every_event_is_explained_in_the_catalog():
+    """With a subject, an explanation and what to do; by fields that every event of the kind has."""
+    entries = re.split(r"^-- ([0-9a-f]{32})\n", (ROOT / "units" / "sockqd.catalog").read_text(), flags=re.M)[1:]
+    texts = dict(zip(entries[::2], entries[1::2]))
+    assert len(entries) == 2 * len(texts), "an id stands there twice"
+    assert set(texts) == set(rows("daemon/event/kinds.h", r"X\(\w+, LOG_\w+, \"([0-9a-f]{32})\""))
+    fields = dict(rows("daemon/event/event.h", r"#define (FIELD_\w+) \"(\w+)\"")).values()
+    for identifier, text in texts.items():
+        header, _, body = text.partition("\n\n")
+        assert re.match(r"Subject: \S.*\nDefined-By: sockqd\nDocumentation: man:\S.*$", header), identifier
+        assert len([part for part in body.split("\n\n") if part.strip()]) >= 2, identifier
+        assert all(len(line) <= 82 for line in text.splitlines()), identifier
+        assert set(re.findall(r"@(\w+)@", text)) <= set(fields), identifier
+
+
 def test_every_field_of_the_journal_is_described():
     told = " ".join(items(MAN["sockqd.8"]))
     used = "".join(path.read_text() for path in (ROOT / "daemon").rglob("*.c"))

@@ -46,6 +46,16 @@ static void test_durations(void **state) {
                 "a.conf:3: daemon.stats_interval: write it as a string with a unit, for example \"10s\"\n");
 }
 
+static void test_exit_on_idle(void **state) {
+    assert_int_equal(scratch_good(*state, "daemon = { exit_on_idle = \"5m\"; };")->daemon.exit_on_idle_usec,
+                     300 * USEC_PER_SEC);
+    assert_int_equal(scratch_good(*state, "daemon = { exit_on_idle = \"off\"; };")->daemon.exit_on_idle_usec, 0);
+    assert_int_equal(scratch_good(*state, "daemon = { };")->daemon.exit_on_idle_usec, 0);
+    scratch_bad(*state, "daemon = { exit_on_idle = \"100ms\"; };", "a.conf:1: daemon.exit_on_idle: *\n");
+    scratch_bad(*state, "daemon = { exit_on_idle = 300; };",
+                "a.conf:1: daemon.exit_on_idle: write it as a string with a unit, for example \"10s\"\n");
+}
+
 static void test_log_level(void **state) {
     assert_int_equal(scratch_good(*state, "daemon = { log_level = \"warning\"; };")->daemon.log_level, LOG_WARNING);
     assert_int_equal(scratch_good(*state, "daemon = { log_level = \"emerg\"; };")->daemon.log_level, LOG_EMERG);
@@ -117,14 +127,9 @@ static void test_most_listeners(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_sections),
-        TEST(test_workers),
-        TEST(test_durations),
-        TEST(test_log_level),
-        TEST(test_unknown_key_of_the_daemon),
-        TEST(test_profiles),
-        TEST(test_names),
-        TEST(test_most_profiles),
+        TEST(test_sections),       TEST(test_workers),   TEST(test_durations),
+        TEST(test_exit_on_idle),   TEST(test_log_level), TEST(test_unknown_key_of_the_daemon),
+        TEST(test_profiles),       TEST(test_names),     TEST(test_most_profiles),
         TEST(test_most_listeners),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

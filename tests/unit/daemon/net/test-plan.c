@@ -256,6 +256,17 @@ static void test_every_fault_is_told(void **state) {
     assert_int_equal(live.net->n_listeners, 0);
 }
 
+static void test_a_daemon_that_ends_when_idle_binds_nothing(void **state) {
+    assert_int_equal(live_apply(&live,
+                                "daemon = { exit_on_idle = \"1m\"; };"
+                                "listeners = {\n a = { target = \"echo\";\n listen = [ \"tcp:127.0.0.1:0\" ]; }; };"),
+                     -EINVAL);
+    assert_non_null(strstr(live.faults, "a.conf:3: listeners.a.listen: systemd passed no socket of this name"));
+    (void) live_pass(&live, "a", PATH_V4, SOCK_STREAM);
+    live_must_apply(&live, "daemon = { exit_on_idle = \"1m\"; };"
+                           "listeners = { a = { target = \"echo\"; listen = [ \"tcp:127.0.0.1:0\" ]; }; };");
+}
+
 /* ---- passed sockets ---- */
 
 #define PASSED_A "listeners = { a = { target = \"echo\"; dscp = \"AF11\"; }; };"
@@ -344,6 +355,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_port_in_use_is_a_fault_and_nothing_changes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_listener_that_stays_loses_what_an_aborted_plan_gave_it, setup, teardown),
         cmocka_unit_test_setup_teardown(test_every_fault_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_daemon_that_ends_when_idle_binds_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_passed_socket_serves_the_listener_of_its_name, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_connects_to_an_unclaimed_socket_is_reset, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_passed_socket_goes_and_comes_back, setup, teardown),
