@@ -122,9 +122,11 @@ static void test_bound_path(void **state) {
     fd = client(f->path);
     check_served(f, fd);
     assert_int_equal(server_sessions(f->server), 1);
+    assert_false(server_idle(f->server));
     close(fd);
     settle(f);
     assert_int_equal(server_sessions(f->server), 0);
+    assert_true(server_idle(f->server));
     f->server = server_free(f->server);
     assert_int_equal(stat(f->path, &st), -1);
 }
