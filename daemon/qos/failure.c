@@ -2,8 +2,8 @@
 #include "qos.h"
 
 #define GIVE_CAP_NET_ADMIN                                                                                             \
-    "give the daemon CAP_NET_ADMIN: AmbientCapabilities=CAP_NET_ADMIN in a drop-in (systemctl edit sockqd.service) "   \
-    "or setcap cap_net_admin+ep on the sockqd program"
+    "give the daemon CAP_NET_ADMIN: the service by its drop-in net-admin.conf (AmbientCapabilities=, see sockqd(8)), " \
+    "one that is started by hand with setcap cap_net_admin+ep on the program"
 
 #define ANY SETTING_INVALID
 
