@@ -26,7 +26,8 @@ def pytest_runtest_makereport(item, call):
     """The journal of the time of a test that failed, beside its traceback."""
     report = (yield).get_result()
     if report.failed:
-        report.sections.append(("journal", run("journalctl", "--no-pager", f"--since=@{call.start:.3f}").stdout[-8000:]))
+        text = run("journalctl", "--quiet", "--no-pager", f"--since=@{call.start:.3f}").stdout
+        report.sections.append(("journal", text[-8000:]))
 
 
 @pytest.fixture
