@@ -75,19 +75,13 @@ static int describe(struct endpoint *e, const char *name) {
 
 /* Puts back what an earlier run left on the socket, or remembers what is there. */
 static void settle_baseline(struct endpoint *e, const json_t *earlier) {
-    unsigned restored, failed = 0;
-
     if (baselines_find(earlier, e->cookie, &e->baseline) < 0) {
         qos_baseline_capture(&e->socket, &e->baseline);
-        return;
+    } else {
+        /* Connections that waited in its queue meanwhile have inherited it as well. */
+        endpoint_touch(e, qos_baseline_differs(&e->socket, &e->baseline));
+        endpoint_restore(e, "an earlier run had left on the socket");
     }
-    /* Connections that waited in its queue meanwhile have inherited it as well. */
-    endpoint_touch(e, qos_baseline_differs(&e->socket, &e->baseline));
-    restored = qos_baseline_restore(&e->socket, &e->baseline, &failed);
-    if (restored || failed)
-        event_log(EVENT_SOCKET_RESTORED, EVENT_FIELDS({ FIELD_LISTENER, e->name }),
-                  "%s (%s): put back %u option%s that an earlier run had left on the socket%s", e->name, e->text,
-                  restored, restored == 1 ? "" : "s", failed ? "; some could not be put back" : "");
 }
 
 static int add_unclaimed(struct net *n, struct endpoint *e) {

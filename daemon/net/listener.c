@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "event.h"
+
 static bool unref(unsigned *refs) {
     return __atomic_fetch_sub(refs, 1, __ATOMIC_ACQ_REL) == 1;
 }
@@ -101,6 +103,15 @@ struct endpoint *endpoint_unref(struct endpoint *e) {
         free(e);
     }
     return NULL;
+}
+
+void endpoint_restore(const struct endpoint *e, const char *which) {
+    unsigned failed = 0, restored = qos_baseline_restore(&e->socket, &e->baseline, &failed);
+
+    if (restored || failed)
+        event_log(EVENT_SOCKET_RESTORED, EVENT_FIELDS({ FIELD_LISTENER, e->name }),
+                  "%s (%s): put back %u option%s that %s%s", e->name, e->text, restored, restored == 1 ? "" : "s",
+                  which, failed ? "; some could not be put back" : "");
 }
 
 void endpoint_close(struct endpoint *e) {

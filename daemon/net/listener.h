@@ -79,6 +79,8 @@ struct listener_view *listener_view_unref(struct listener_view *v); /* accepts N
 
 struct endpoint *endpoint_ref(struct endpoint *e);
 struct endpoint *endpoint_unref(struct endpoint *e); /* the last one closes; accepts NULL, returns NULL */
+/* Puts the options of a passed socket back to its baseline, and tells of it; `which` ends the sentence. Main thread. */
+void endpoint_restore(const struct endpoint *e, const char *which);
 /* Closes the socket now, whoever still holds a reference: workers must have let go of it. */
 void endpoint_close(struct endpoint *e);
 /* Notes that `keys` are about to be changed. */

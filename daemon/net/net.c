@@ -62,11 +62,9 @@ void net_stop(struct net *n) {
 }
 
 static void restore(struct endpoint *const *endpoints, size_t n) {
-    unsigned failed;
-
     for (size_t i = 0; i < n; i++)
         if (endpoints[i]->passed)
-            (void) qos_baseline_restore(&endpoints[i]->socket, &endpoints[i]->baseline, &failed);
+            endpoint_restore(endpoints[i], "this run has changed");
 }
 
 void net_restore(struct net *n) {

@@ -8,12 +8,11 @@ import pytest
 from harness.config import one_listener
 from harness.daemon import ROOT, as_user
 from harness.journal import Journal
+from harness.kinds import KINDS
 from harness.sockets import connect, read_exactly, udp_client
 from harness.varlink import VarlinkError
 
 pytestmark = pytest.mark.root
-
-KINDS = dict(re.findall(r"X\((\w+), LOG_\w+, \"([0-9a-f]{32})\"", (ROOT / "daemon/event/kinds.h").read_text()))
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def _ptrace(request, tid):
 
 @contextlib.contextmanager
 def held(tid):
-    """Skips the test where tracing is not allowed."""
+    """Skips the test where tracing is not allowed. The process may be killed meanwhile."""
     try:
         _ptrace(_SEIZE, tid)
     except PermissionError as error:
@@ -37,4 +37,7 @@ def held(tid):
     try:
         yield
     finally:
-        _ptrace(_DETACH, tid)
+        try:
+            _ptrace(_DETACH, tid)
+        except ProcessLookupError:
+            os.waitpid(tid, _WALL)  # killed; its process does not end before its tracer has taken note
