@@ -18,6 +18,8 @@ bool flow_selector_matches(const struct flow_selector *s, const struct flow *f) 
     if (s->has_flow &&
         (f->id.worker != s->flow.worker || f->id.slot != s->flow.slot || f->id.generation != s->flow.generation))
         return false;
+    if (s->upstream && (!engine_of(f)->to || engine_of(f)->to(f) != s->upstream))
+        return false;
     if (!s->has_source)
         return true;
     address_key(&f->peer, key);

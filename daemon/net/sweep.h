@@ -12,6 +12,7 @@ struct flow_selector {
     bool has_flow, has_source;
     struct flow_id flow;
     struct cidr source;
+    const struct upstream *upstream; /* that they are relayed to; compared only. NULL: any */
 };
 
 bool flow_selector_matches(const struct flow_selector *s, const struct flow *f);

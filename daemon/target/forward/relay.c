@@ -468,6 +468,10 @@ static struct qos_socket upstream_socket(const struct flow *f) {
     return (struct qos_socket){ .fd = f->relay.upstream.source.fd, .type = SOCK_STREAM };
 }
 
+static const struct upstream *upstream_of(const struct flow *f) {
+    return f->relay.to;
+}
+
 static void describe(const struct worker *w, const struct flow *f, struct flow_row *row) {
     row->receive_queue += way_held(&f->relay.to_upstream);
     row->send_queue += way_held(&f->relay.to_client);
@@ -483,4 +487,5 @@ const struct engine relay_engine = {
     .changed = arm_timer,
     .describe = describe,
     .upstream = upstream_socket,
+    .to = upstream_of,
 };

@@ -123,7 +123,7 @@ bool session_failed(struct session *s, int error) {
     struct worker *w = f->worker;
 
     forward_failed(session_forward(s), s->to, w->index, error, w->loop.now_usec);
-    if (session_forward(s)->n_upstreams < 2)
+    if (forward_n_upstreams(session_forward(s)) < 2)
         return false;
     life_end(w, f, LIFE_END_UPSTREAM, error);
     return true;
@@ -173,6 +173,10 @@ static struct qos_socket upstream_socket(const struct flow *f) {
     return (struct qos_socket){ .fd = f->session->upstream.source.fd, .type = SOCK_DGRAM };
 }
 
+static const struct upstream *upstream_of(const struct flow *f) {
+    return f->session->to;
+}
+
 const struct engine session_engine = {
     .turn = turn,
     .expire = expire,
@@ -182,4 +186,5 @@ const struct engine session_engine = {
     .changed = arm_timer,
     .describe = describe,
     .upstream = upstream_socket,
+    .to = upstream_of,
 };
