@@ -112,6 +112,31 @@ void change_reload(struct change *c, const struct change_who *who, reload_done_f
     c->userdata = userdata;
 }
 
+void upstream_change(struct change *c, const struct upstream_request *request, upstream_done_fn done, void *userdata) {
+    c->submitted++;
+    c->upstream_request = *request;
+    c->upstream_done = done;
+    c->userdata = userdata;
+}
+
+/* ---- forward ---- */
+
+struct forward *forward_of_target(const struct target *t) {
+    return t->state;
+}
+
+struct upstream *fake_add_upstream(struct fake *f, const char *text) {
+    struct config_upstream conf;
+    struct upstream *u;
+
+    assert_int_equal(config_upstream_parse(text, &conf, NULL), 0);
+    assert_int_equal(upstream_new(&conf, 1, &u), 0);
+    config_upstream_done(&conf);
+    f->forward.upstreams[f->forward.n_upstreams++] = u;
+    f->target.state = &f->forward;
+    return u;
+}
+
 /* ---- putting it together ---- */
 
 static void set_profile_text(struct settings *settings, const char *name, const char *text) {
@@ -170,6 +195,8 @@ void fake_end(struct fake *f) {
         effective_unref(f->views[i].set);
     settings_done(&f->change.profile_settings);
     settings_done(&f->change.request.settings);
+    while (f->forward.n_upstreams > 0)
+        upstream_unref(f->forward.upstreams[--f->forward.n_upstreams]);
     assert_int_equal(rows_out, 0);
     assert_int_equal(listener_refs, 0);
 }
