@@ -167,6 +167,9 @@ static void apply(struct worker *w, struct flow *f, enum setting_id id, const st
 }
 
 static void describe(const struct worker *w, const struct flow *f, struct flow_row *row) {
+    row->upstream.rx_bytes = f->session->upstream.rx_bytes;
+    row->upstream.tx_bytes = f->session->upstream.tx_bytes;
+    row->to = strdup(f->session->to->conf.text);
 }
 
 static struct qos_socket upstream_socket(const struct flow *f) {

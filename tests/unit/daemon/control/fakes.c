@@ -48,6 +48,7 @@ void listener_stats(_unused_ const struct listener *l, struct stats_snapshot *re
 void flow_row_done(struct flow_row *row) {
     row->listener = listener_unref(row->listener);
     row->set = effective_unref(row->set);
+    free(row->to);
     rows_out--;
 }
 
@@ -289,16 +290,17 @@ void fake_fill_row(struct fake *f, struct flow_row *row, unsigned slot) {
         .state = FLOW_OPEN,
         .listener = listener_ref(&f->listeners[0]),
         .set = effective_ref(f->views[0].set),
-        .rx_bytes = 77,
-        .dscp = 46,
-        .received_dscp = 8,
-        .received_label = QOS_MARK_HANDSHAKE,
-        .has_tcp_info = true,
+        .client = { .rx_bytes = 77,
+                    .has_dscp = true,
+                    .dscp = 46,
+                    .received_dscp = 8,
+                    .received_label = QOS_MARK_HANDSHAKE,
+                    .has_tcp_info = true },
         .encode_id = CODING_GZIP,
         .encode_level = 9,
     };
-    assert_int_equal(address_parse("192.0.2.1:7000", &row->peer), 0);
-    assert_int_equal(address_parse("192.0.2.2:8000", &row->local), 0);
+    assert_int_equal(address_parse("192.0.2.1:7000", &row->client.peer), 0);
+    assert_int_equal(address_parse("192.0.2.2:8000", &row->client.local), 0);
     rows_out++;
 }
 
