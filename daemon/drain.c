@@ -92,8 +92,9 @@ void drain_begin(struct daemon *d) {
     }
     d->stopping = true;
     notify_tell(&d->notify, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64, timeout_usec + CLOSING_USEC + MARGIN_USEC);
-    event_log(EVENT_DAEMON_STOPPING, EVENT_NO_FIELDS, "stopping: %u flow%s may take %s to finish", net_connections(d->net),
-              net_connections(d->net) == 1 ? "" : "s", unit_format_duration((int64_t) timeout_usec, text));
+    event_log(EVENT_DAEMON_STOPPING, EVENT_NO_FIELDS, "stopping: %u flow%s may take %s to finish",
+              net_connections(d->net), net_connections(d->net) == 1 ? "" : "s",
+              unit_format_duration((int64_t) timeout_usec, text));
     control_set_state(d->control, CONTROL_DRAINING);
     change_stop(d->change);
     d->drain_until_usec = loop_clock_usec() + timeout_usec;

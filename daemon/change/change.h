@@ -50,6 +50,7 @@ enum change_status {
     CHANGE_NO_SUCH_LISTENER,
     CHANGE_NO_SUCH_PROFILE,
     CHANGE_NO_SUCH_FLOW,
+    CHANGE_NO_SUCH_UPSTREAM,
     CHANGE_BUSY,
     CHANGE_NO_MEMORY,
     CHANGE_CONFLICT, /* reason says what does not go together (for example new_only with a flow) */
@@ -110,5 +111,5 @@ bool change_idle(const struct change *c);
 const struct config *change_config(const struct change *c);
 /* What a profile says, runtime values included: only keys that it has are set. -ENOENT. `origin` has SETTING_MAX places, or is NULL. */
 int change_profile(const struct change *c, const char *name, struct settings *ret, uint8_t *origin) _must_check_;
-/* How many runtime values are in force or waiting for their listener. */
+/* How many runtime changes are in force or waiting for their listener: values, and what was done to upstreams. */
 unsigned change_runtime_values(const struct change *c);

@@ -4,6 +4,7 @@
 
 #include "event.h"
 #include "faults_log.h"
+#include "helper.h"
 #include "internal.h"
 #include "plan.h"
 
@@ -14,6 +15,7 @@ struct reload {
     struct config_faults faults;
     struct plan *plan;
     struct transaction transaction;
+    struct message settled;
     struct settings requested;
     uint64_t keys;
     const char **added, **removed, **changed;
@@ -191,6 +193,7 @@ static void on_committed(void *userdata) {
 
     config_unref(c->config);
     c->config = config_ref(r->config);
+    upstreams_begin(c->net);
     answer(r, CHANGE_DONE, NULL);
 }
 
@@ -211,6 +214,13 @@ static void on_transaction(struct transaction *t) {
         return;
     }
     plan_commit(r->plan, on_committed, r);
+}
+
+/* Names of new upstreams have been asked for: no flow comes too early. */
+static void on_settled(struct message *message, void *owner) {
+    struct reload *r = CONTAINER_OF(message, struct reload, settled);
+
+    transaction_run(&r->transaction, on_transaction, r);
 }
 
 static struct effective *resolve(const struct config_listener *conf, void *userdata) {
@@ -239,7 +249,8 @@ static void run(struct job *job) {
         event_log(EVENT_SETTING_LIMITED, EVENT_FIELDS({ FIELD_SETTING, "workers" }),
                   "workers = %u takes effect at the next restart; %u are running", r->config->daemon.workers,
                   c->net->n_workers);
-    transaction_run(&r->transaction, on_transaction, r);
+    r->settled.handle = on_settled;
+    helper_settle(&c->net->mailbox, &r->settled);
 }
 
 void change_reload(struct change *c, const struct change_who *who, reload_done_fn done, void *userdata) {

@@ -97,7 +97,7 @@ struct config_forward {
     struct cidr_list *accept_proxy; /* sources whose connections begin with a PROXY header; never NULL */
     enum forward_source source;
     struct address source_address;
-    uint8_t dscp_map[64]; /* what a mark that is passed on becomes */
+    uint8_t dscp_map[64];        /* what a mark that is passed on becomes */
     int64_t check_interval_usec; /* between connection attempts that only check; 0: none */
     int64_t max_failures;        /* within failure_window: then an upstream is put aside */
     int64_t failure_window_usec;

@@ -66,11 +66,12 @@ struct relay_way {
         struct buf *held;
         struct pipe *pipe;
     };
-    bool in_pipe;  /* which of the two it is */
-    bool ended;    /* the sender has sent all it will */
-    bool shut;     /* and the receiver was told so */
-    uint8_t large; /* reads in a row that a pipe would be worth */
-    uint8_t small; /* splices in a row that it was not */
+    bool in_pipe;      /* which of the two it is */
+    bool ended;        /* the sender has sent all it will */
+    bool shut;         /* and the receiver was told so */
+    uint8_t large;     /* reads in a row that a pipe would be worth */
+    uint8_t small;     /* splices in a row that it was not */
+    uint16_t switches; /* between copying and splicing; not more than it holds */
 };
 
 /* What a flow is besides when a target relays it. */

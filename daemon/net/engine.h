@@ -31,6 +31,8 @@ struct engine {
     void (*describe)(const struct worker *w, const struct flow *f, struct flow_row *row);
     /* The socket of the upstream leg; fd -1: there is none (yet). NULL: this kind of flow never has one. */
     struct qos_socket (*upstream)(const struct flow *f);
+    /* Whom the flow is relayed to; NULL: nobody yet. NULL where `upstream` is. */
+    const struct upstream *(*to)(const struct flow *f);
 };
 
 /* Flows whose target takes payloads. */

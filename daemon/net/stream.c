@@ -301,8 +301,8 @@ static void describe(const struct worker *w, const struct flow *f, struct flow_r
     row->rx_payload_bytes = f->rx_payload_bytes;
     row->tx_payload_bytes = f->tx_payload_bytes;
     row->payloads = f->payloads;
-    row->receive_queue += buf_size(f->in) + buf_size(f->plain);
-    row->send_queue += buf_size(f->out);
+    row->client.receive_queue += buf_size(f->in) + buf_size(f->plain);
+    row->client.send_queue += buf_size(f->out);
     row->encode_id = f->encode_id;
     row->decode_id = f->decode_id;
     row->encode_level =

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from harness.config import one_listener
-from harness.daemon import ROOT, as_user
+from harness.daemon import as_user
 from harness.journal import Journal
 from harness.kinds import KINDS
 from harness.sockets import connect, read_exactly, udp_client

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "forward.h"
 
-static bool is_tried(const struct forward_tried *tried, const struct upstream *u) {
+/* Each of its addresses deserves a try. */
+static bool is_tried(const struct forward_tried *tried, struct upstream *u) {
+    unsigned times = 0;
+
     for (unsigned i = 0; i < tried->n; i++)
-        if (tried->list[i] == u)
-            return true;
-    return false;
+        times += tried->list[i] == u;
+    return times > 0 && times >= upstream_places(u);
 }
 
 /* FNV-1a over the source and the upstream's name, then mixed: rendezvous hashing needs a new draw for each pair. */

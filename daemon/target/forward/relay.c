@@ -468,9 +468,26 @@ static struct qos_socket upstream_socket(const struct flow *f) {
     return (struct qos_socket){ .fd = f->relay.upstream.source.fd, .type = SOCK_STREAM };
 }
 
+static const struct upstream *upstream_of(const struct flow *f) {
+    return f->relay.to;
+}
+
 static void describe(const struct worker *w, const struct flow *f, struct flow_row *row) {
-    row->receive_queue += way_held(&f->relay.to_upstream);
-    row->send_queue += way_held(&f->relay.to_client);
+    uint64_t up = way_held(&f->relay.to_upstream), down = way_held(&f->relay.to_client);
+
+    row->client.receive_queue += up;
+    row->client.send_queue += down;
+    row->upstream.receive_queue += down;
+    row->upstream.send_queue += up;
+    row->upstream.rx_bytes = f->relay.upstream.rx_bytes;
+    row->upstream.tx_bytes = f->relay.upstream.tx_bytes;
+    if (f->relay.has_received) {
+        row->upstream.received_label = QOS_MARK_LATEST;
+        row->upstream.received_dscp = f->relay.received_tos >> 2;
+    }
+    row->to_upstream = (struct way_row){ way_splices(&f->relay.to_upstream), f->relay.to_upstream.switches };
+    row->to_client = (struct way_row){ way_splices(&f->relay.to_client), f->relay.to_client.switches };
+    row->to = f->relay.to ? strdup(f->relay.to->conf.text) : NULL;
 }
 
 const struct engine relay_engine = {
@@ -483,4 +500,5 @@ const struct engine relay_engine = {
     .changed = arm_timer,
     .describe = describe,
     .upstream = upstream_socket,
+    .to = upstream_of,
 };

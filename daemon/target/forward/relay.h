@@ -50,6 +50,8 @@ enum way_result {
 
 /* Moves bytes: what is held, then, if `readable`, what the sender has sent. */
 enum way_result way_run(struct worker *w, struct flow *f, struct relay_way *way, bool readable, int *error);
+/* It goes through a pipe as long as pieces are large. */
+bool way_splices(const struct relay_way *way);
 /* What was received and is not sent yet. */
 uint64_t way_held(const struct relay_way *way);
 /* Gives back what it holds; returns its size. */

@@ -123,7 +123,7 @@ bool session_failed(struct session *s, int error) {
     struct worker *w = f->worker;
 
     forward_failed(session_forward(s), s->to, w->index, error, w->loop.now_usec);
-    if (session_forward(s)->n_upstreams < 2)
+    if (forward_n_upstreams(session_forward(s)) < 2)
         return false;
     life_end(w, f, LIFE_END_UPSTREAM, error);
     return true;
@@ -167,10 +167,17 @@ static void apply(struct worker *w, struct flow *f, enum setting_id id, const st
 }
 
 static void describe(const struct worker *w, const struct flow *f, struct flow_row *row) {
+    row->upstream.rx_bytes = f->session->upstream.rx_bytes;
+    row->upstream.tx_bytes = f->session->upstream.tx_bytes;
+    row->to = strdup(f->session->to->conf.text);
 }
 
 static struct qos_socket upstream_socket(const struct flow *f) {
     return (struct qos_socket){ .fd = f->session->upstream.source.fd, .type = SOCK_DGRAM };
+}
+
+static const struct upstream *upstream_of(const struct flow *f) {
+    return f->session->to;
 }
 
 const struct engine session_engine = {
@@ -182,4 +189,5 @@ const struct engine session_engine = {
     .changed = arm_timer,
     .describe = describe,
     .upstream = upstream_socket,
+    .to = upstream_of,
 };

@@ -162,8 +162,22 @@ static enum way_result pass_end(const struct run *r) {
     return WAY_ON;
 }
 
-static bool wants_pipe(const struct relay_way *way) {
+bool way_splices(const struct relay_way *way) {
     return way->large >= LARGE_READS;
+}
+
+static void count_switch(struct relay_way *way) {
+    if (way->switches < UINT16_MAX)
+        way->switches++;
+}
+
+/* On to splicing when pieces are large. */
+static void judge_copy(struct relay_way *way, bool large) {
+    bool spliced = way_splices(way);
+
+    way->large = large ? MIN(way->large + 1, LARGE_READS) : 0;
+    if (way_splices(way) != spliced)
+        count_switch(way);
 }
 
 static enum way_result copy(const struct run *r, struct way_coding *c) {
@@ -183,7 +197,7 @@ static enum way_result copy(const struct run *r, struct way_coding *c) {
     count_received(r, (size_t) n);
     if (c)
         return code(r, c, data, (size_t) n);
-    r->way->large = (size_t) n >= MIN(LARGE_BYTES, room) ? MIN(r->way->large + 1, LARGE_READS) : 0;
+    judge_copy(r->way, (size_t) n >= MIN(LARGE_BYTES, room));
     sent = send_some(r, data, (size_t) n);
     if (sent < 0)
         return receiver_gone(r, sent);
@@ -199,6 +213,7 @@ static void judge_splice(struct relay_way *way, size_t n) {
     if (way->small < SMALL_SPLICES)
         return;
     way->small = way->large = 0;
+    count_switch(way);
 }
 
 static enum way_result splice_through(const struct run *r, struct pipe *pipe) {
@@ -244,7 +259,7 @@ enum way_result way_run(struct worker *w, struct flow *f, struct relay_way *way,
     if (result == WAY_ON && !way_blocked(way) && (recode_has_kept(c) || (c && way->ended && !c->finished)))
         result = code(&r, c, NULL, 0);
     if (result == WAY_ON && readable && !way->ended && !way_blocked(way) && !recode_has_kept(c)) {
-        struct pipe *pipe = wants_pipe(way) ? pipe_borrow(&w->pipes, w->loop.now_usec) : NULL;
+        struct pipe *pipe = way_splices(way) ? pipe_borrow(&w->pipes, w->loop.now_usec) : NULL;
 
         result = pipe ? splice_through(&r, pipe) : copy(&r, c);
     }

@@ -186,7 +186,7 @@ size_t flow_marks(struct running *r, const char *listener, unsigned *marks, size
 
     assert_true(n <= max);
     for (size_t i = 0; i < n; i++) {
-        marks[i] = rows[i].dscp;
+        marks[i] = rows[i].client.dscp;
         flow_row_done(&rows[i]);
     }
     return n;

@@ -115,7 +115,7 @@ static void test_many_different_flows_keep_what_is_theirs(void **state) {
         char host[ADDRESS_TEXT_MAX], want[ADDRESS_TEXT_MAX];
 
         snprintf(want, sizeof(want), "127.0.0.%u", (unsigned) rows[i].set->settings.v[SETTING_TTL].number);
-        assert_string_equal(address_format_host(&rows[i].peer, host), want);
+        assert_string_equal(address_format_host(&rows[i].client.peer, host), want);
         flow_row_done(&rows[i]);
     }
     close_many(fds, 20);

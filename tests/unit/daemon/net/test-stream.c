@@ -226,7 +226,7 @@ static size_t unacknowledged(void) {
     size_t n;
 
     assert_int_equal(live_list(&live, &all, &row, 1), 1);
-    n = row.send_queue - (row.state == FLOW_LINGERING); /* the FIN */
+    n = row.client.send_queue - (row.state == FLOW_LINGERING); /* the FIN */
     flow_row_done(&row);
     return n;
 }
