@@ -71,7 +71,7 @@ def test_every_dscp_name():
 
 
 def test_options_of_the_verb():
-    assert set(offered("flows", "--")) - set(offered("status", "--")) == {"--flow", "--source"}
+    assert set(offered("flows", "--")) - set(offered("status", "--")) == {"--flow", "--source", "--legs"}
     assert set(offered("set", "orders", "dscp=EF", "--ne")) == {"--new-only"}
     assert "--control" in offered("-")
 
