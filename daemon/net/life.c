@@ -70,7 +70,7 @@ void life_end(struct worker *w, struct flow *f, enum life_end why, int error) {
     stats_add(stats, STAT_CLOSED, 1);
     stats_add(stats, STAT_LOST_BYTES, unacknowledged(f, failed) + engine_of(f)->release(w, f, failed));
 
-    loop_remove(&w->loop, &f->client.source);
+    loop_forget(&f->client.source);
     wheel_disarm(&w->loop.wheel, &f->timer);
     /* What we fail to do must not look like an end in order. */
     if (why == LIFE_END_ERROR || why == LIFE_END_UPSTREAM)

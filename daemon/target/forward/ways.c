@@ -25,6 +25,10 @@ static bool is_up(const struct run *r) {
     return r->way == &r->f->relay.to_upstream;
 }
 
+static const struct relay_way *other_way(const struct run *r) {
+    return is_up(r) ? &r->f->relay.to_client : &r->f->relay.to_upstream;
+}
+
 static void count_received(const struct run *r, size_t n) {
     struct stats *stats = worker_stats(r->w, r->f->view);
 
@@ -156,7 +160,8 @@ static enum way_result pass_end(const struct run *r) {
 
     if (!r->way->ended || r->way->shut || way_blocked(r->way) || recode_has_kept(c) || (c && !c->finished))
         return WAY_ON;
-    if (shutdown(r->to->source.fd, SHUT_WR) < 0)
+    /* The second way to end ends the flow: its close tells the receiver. */
+    if (!(r->f->state == FLOW_OPEN && other_way(r)->shut) && shutdown(r->to->source.fd, SHUT_WR) < 0)
         return receiver_gone(r, -errno);
     r->way->shut = true;
     return WAY_ON;
