@@ -13,6 +13,10 @@
 #define LARGE_READS 2   /* so many large reads in a row: splice */
 #define SMALL_SPLICES 9 /* so many small splices in a row: copy again */
 
+/* A sender of small pieces that waits for no answer: what came meanwhile is taken along, so many times a read. */
+#define ALONE_READS 16
+#define MORE_READS 4
+
 struct run {
     struct worker *w;
     struct flow *f;
@@ -25,7 +29,7 @@ static bool is_up(const struct run *r) {
     return r->way == &r->f->relay.to_upstream;
 }
 
-static const struct relay_way *other_way(const struct run *r) {
+static struct relay_way *other_way(const struct run *r) {
     return is_up(r) ? &r->f->relay.to_client : &r->f->relay.to_upstream;
 }
 
@@ -34,6 +38,8 @@ static void count_received(const struct run *r, size_t n) {
 
     r->f->active_usec = r->w->loop.now_usec;
     r->from->rx_bytes += n;
+    r->way->alone = MIN(r->way->alone + 1, ALONE_READS);
+    other_way(r)->alone = 0;
     if (is_up(r)) {
         stats_add(stats, STAT_RX_BYTES, n);
         life_on_received(r->f);
@@ -185,6 +191,23 @@ static void judge_copy(struct relay_way *way, bool large) {
         count_switch(way);
 }
 
+/* Reads; what goes wrong behind the first bytes is found by the next read. */
+static ssize_t receive(const struct run *r, uint8_t *data, size_t room) {
+    ssize_t n = recv(r->from->source.fd, data, room, 0), more;
+
+    if (n <= 0 || (size_t) n >= SMALL_BYTES || r->way->alone < ALONE_READS)
+        return n;
+    for (unsigned i = 0; i < MORE_READS && (size_t) n < room; i++) {
+        more = recv(r->from->source.fd, data + n, room - (size_t) n, 0);
+        if (more <= 0) {
+            r->way->ended = more == 0;
+            break;
+        }
+        n += more;
+    }
+    return n;
+}
+
 static enum way_result copy(const struct run *r, struct way_coding *c) {
     size_t room = (size_t) flow_setting(r->f, SETTING_IO_BUFFER).number;
     uint8_t *data = worker_scratch(r->w, SCRATCH_IN, room);
@@ -192,7 +215,7 @@ static enum way_result copy(const struct run *r, struct way_coding *c) {
 
     if (!data)
         return WAY_ON; /* level-triggered: it comes again */
-    n = recv(r->from->source.fd, data, room, 0);
+    n = receive(r, data, room);
     if (n < 0)
         return is_for_later(errno) ? WAY_ON : sender_gone(r, -errno);
     if (n == 0) {
