@@ -246,6 +246,12 @@ def test_every_setting_that_an_example_sets_exists():
 # Form
 
 
+def test_every_file_says_the_same_version():
+    version, = rows("meson.build", r"(?m)^ +version: '(.*)'")
+    assert rows("CHANGELOG.md", r"(?m)^## (\S+)")[0] == version
+    assert rows("debian/changelog", r"^sockq \((.*?)\)")[0] == version
+
+
 @pytest.mark.parametrize("name", [name.removesuffix(".in") for name in MAN])
 def test_page_is_clean_for_mandoc(name, page):
     if not shutil.which("mandoc"):
