@@ -297,6 +297,8 @@ def test_send_of_a_size_and_of_standard_input(serve):
     assert sockqctl("send", endpoint("tcp", daemon.addresses[0]), "--size", "64K").status == 0
     assert sockqctl("send", endpoint("udp", daemon.addresses[1]), "--stdin", stdin="from standard input").status == 0
     daemon.wait_counters(rx_bytes=65536 + len("from standard input"))
+    too_much = sockqctl("send", endpoint("udp", daemon.addresses[1]), "--stdin", stdin="x" * 65508)
+    assert too_much.status == 1 and "65507 bytes" in too_much.err
 
 
 def test_send_to_nobody(tmp_path):
