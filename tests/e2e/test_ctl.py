@@ -322,3 +322,15 @@ def test_send_needs_no_daemon():
         server.sendto(b"pong", peer)
         out, _ = process.communicate(timeout=DEADLINE)
         assert process.returncode == 0 and "pong" in out
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_closed_standard_descriptors(serve, closed):
+    """No socket becomes one of them; output that cannot be written is an error."""
+    daemon = serve("tcp4")
+    done = subprocess.run(["sh", "-c", f'exec "$0" --control "$1" status {closed}', SOCKQCTL, daemon.control],
+                          capture_output=True, text=True)
+    assert done.returncode == (1 if "1>&-" in closed else 0)
+    assert ("orders" in done.stdout) == ("1>&-" not in closed)
+    if closed == "1>&-":
+        assert "cannot write the output" in done.stderr
