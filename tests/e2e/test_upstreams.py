@@ -3,6 +3,7 @@
 import os
 import re
 import select
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -666,6 +667,25 @@ def test_silent_name_server_delays_neither_start_nor_stop_for_ever(silent, link,
     began = time.monotonic()
     daemon.stop()
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.root
+def test_stop_while_a_reload_waits_for_a_name(silent, link, closing):
+    with link.inside("server"):
+        a = closing(Server("a", host="127.0.0.2"))
+    daemon = silent(a.upstream)
+    daemon.write({"listeners": {
+        "orders": {"target": "forward", "upstream": [a.upstream, "tcp:other.example:80"]},
+        "new": {"target": "forward", "upstream": ["tcp:third.example:80"], "listen": ["tcp:127.0.0.1:7000"]}}})
+    with daemon.varlink() as session:
+        session.send("Reload")
+        daemon.notify.wait(lambda m: m.get("RELOADING") == "1", "RELOADING=1", 0, alive=lambda: True)
+        began = time.monotonic()
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait_exit() == 0
+        assert time.monotonic() - began < 5
+        assert session.receive() in (None, {"error": "org.sockq.Control.Busy",
+                                            "parameters": {"reason": "the daemon is stopping"}})
 
 
 @pytest.mark.root
