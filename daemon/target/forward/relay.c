@@ -67,28 +67,12 @@ static void watch_both(struct worker *w, struct flow *f) {
     watch(w, &f->relay.upstream, &f->relay.to_client, &f->relay.to_upstream);
 }
 
-/* ---- ends ---- */
-
-/* One leg's socket failed: the other one gets what the failed one had sent before, then a reset. */
-static void leg_gone(struct worker *w, struct flow *f, bool client, int error) {
-    struct relay_way *from = client ? &f->relay.to_upstream : &f->relay.to_client;
-    struct relay_way *to = client ? &f->relay.to_client : &f->relay.to_upstream;
-    int ignored;
-
-    way_drop(w, to);
-    to->ended = to->shut = true;
-    for (enum way_result r = WAY_ON; r == WAY_ON && !from->ended && !way_blocked(from);) {
-        uint64_t before = client ? f->client.rx_bytes : f->relay.upstream.rx_bytes;
-
-        r = way_run(w, f, from, true, &ignored);
-        if (before == (client ? f->client.rx_bytes : f->relay.upstream.rx_bytes))
-            break;
-    }
-    if (client)
-        life_end_by_error(w, f, error);
-    else
-        life_end(w, f, LIFE_END_UPSTREAM, error);
+/* It is not watched any more, because it has ended, and there is more to read than the other side took at once. */
+static bool is_left(const struct leg *leg, const struct relay_way *from) {
+    return !leg->source.watched && !from->ended && !way_blocked(from);
 }
+
+/* ---- ends ---- */
 
 static void half_closed(struct worker *w, struct flow *f) {
     if (f->relay.half_closed)
@@ -115,6 +99,8 @@ static bool settle(struct worker *w, struct flow *f) {
     if (f->state == FLOW_OPEN && (r->to_upstream.shut || r->to_client.shut))
         half_closed(w, f);
     watch_both(w, f);
+    if (is_left(&f->client, &r->to_upstream) || is_left(&r->upstream, &r->to_client))
+        worker_ready(w, f);
     return false;
 }
 
@@ -125,7 +111,7 @@ static bool run(struct worker *w, struct flow *f, struct relay_way *way, bool re
 
     if (result == WAY_ON)
         return false;
-    leg_gone(w, f, (way == &f->relay.to_upstream) == (result == WAY_SENDER_GONE), error);
+    relay_leg_gone(w, f, (way == &f->relay.to_upstream) == (result == WAY_SENDER_GONE), error);
     return true;
 }
 
@@ -143,10 +129,11 @@ static void discard(struct worker *w, struct flow *f, struct leg *leg) {
         life_end(w, f, LIFE_END_CLOSED, 0);
 }
 
-/* A leg fails while nobody reads from it, because the other one is slow: what it has sent is still to be delivered. */
-static void stop_watching(struct worker *w, struct flow *f, struct leg *leg) {
-    loop_remove(&w->loop, &leg->source);
-    worker_ready(w, f);
+static int socket_error(int fd) {
+    int error = 0;
+    socklen_t size = sizeof(error);
+
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 || error == 0 ? -ECONNRESET : -error;
 }
 
 static void on_leg(struct flow *f, bool client, uint32_t events) {
@@ -160,14 +147,22 @@ static void on_leg(struct flow *f, bool client, uint32_t events) {
         discard(w, f, leg);
         return;
     }
+    if (f->relay.error) {
+        relay_broken_event(w, f, events);
+        return;
+    }
     if (events & EPOLLOUT && run(w, f, to, !(events & EPOLLIN)))
         return;
     if ((events & EPOLLIN || failed) && !way_blocked(from) && run(w, f, from, true))
         return;
-    if (settle(w, f))
+    if (events & EPOLLERR && (from->ended || way_blocked(from))) {
+        relay_leg_gone(w, f, client, socket_error(leg->source.fd));
         return;
-    if (failed && leg->source.watched && (from->ended || way_blocked(from)))
-        stop_watching(w, f, leg);
+    }
+    /* It would tell of its end again and again: it is read from without being asked (settle()). */
+    if (failed && (from->ended || way_blocked(from)))
+        loop_remove(&w->loop, &leg->source);
+    (void) settle(w, f);
 }
 
 static void on_client(struct loop_source *source, uint32_t events) {
@@ -178,15 +173,14 @@ static void on_upstream(struct loop_source *source, uint32_t events) {
     on_leg(CONTAINER_OF(CONTAINER_OF(source, struct leg, source), struct flow, relay.upstream), false, events);
 }
 
-/* On the ready list: a leg that failed is not watched any more, but may have left something. */
+/* On the ready list: see settle(), and ways that code. */
 static void turn(struct worker *w, struct flow *f) {
     if (f->state == FLOW_LINGERING || f->relay.connecting)
         return;
-    if (run(w, f, &f->relay.to_upstream, true) || run(w, f, &f->relay.to_client, true))
-        return;
-    if (!settle(w, f) && (!f->client.source.watched || !f->relay.upstream.source.watched) && f->state == FLOW_OPEN &&
-        (!f->relay.to_upstream.ended || !f->relay.to_client.ended))
-        worker_ready(w, f);
+    if (f->relay.error)
+        relay_deliver(w, f);
+    else if (!run(w, f, &f->relay.to_upstream, true) && !run(w, f, &f->relay.to_client, true))
+        (void) settle(w, f);
 }
 
 /* ---- the beginning ---- */
@@ -407,7 +401,9 @@ static void expire_setup(struct worker *w, struct flow *f) {
 }
 
 static void expire(struct worker *w, struct flow *f) {
-    if (f->state != FLOW_OPEN)
+    if (f->relay.error)
+        relay_deliver(w, f);
+    else if (f->state != FLOW_OPEN)
         life_end(w, f, LIFE_END_CLOSED, 0);
     else if (f->relay.connecting && is_due(w, f->relay.setup->began_usec, setting_usec(f, SETTING_CONNECT_TIMEOUT)))
         expire_setup(w, f);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Relayed TCP flows, shared by the files of the engine: relay.c (life, events, timers), ways.c (bytes from one leg to the
- * other), connect.c (finding and reaching an upstream). All on the worker that owns the flow.
+ * other), broken.c (a leg that failed), connect.c (finding and reaching an upstream). All on the worker that owns the flow.
  */
 #pragma once
 
@@ -38,6 +38,14 @@ int relay_connect(struct worker *w, struct flow *f) _must_check_;
 void relay_give_up(struct worker *w, struct flow *f, int error);
 /* The attempt under way succeeded. */
 void relay_connected(struct worker *w, struct flow *f);
+
+/* ---- broken.c ---- */
+
+/* One leg's socket failed. The flow may be over when it returns. */
+void relay_leg_gone(struct worker *w, struct flow *f, bool client, int error);
+/* Then (relay.error is set): goes on to deliver what it had sent; when the other leg signals. The same. */
+void relay_deliver(struct worker *w, struct flow *f);
+void relay_broken_event(struct worker *w, struct flow *f, uint32_t events);
 
 /* ---- ways.c ---- */
 

@@ -125,6 +125,7 @@ static enum way_result refuse_coded(const struct run *r, const char *reason) {
     const char *name = r->f->view->listener->name;
     char id[FLOW_ID_TEXT_MAX], peer[ADDRESS_TEXT_MAX];
 
+    r->way->ended = true;
     stats_add(worker_stats(r->w, r->f->view), STAT_DECODE_ERRORS, 1);
     event_log(EVENT_DECODE_FAILED,
               EVENT_FIELDS({ FIELD_LISTENER, name }, { FIELD_FLOW, flow_id_format(r->f->id, id) },
