@@ -12,9 +12,8 @@ import pytest
 
 from harness.bounds import Bystander
 from harness.daemon import is_sanitized
-from harness.relay import Mover, Reader, Relay, accept, exchange, open_upstream, text_of
-from harness.sockets import (address_of, connect, is_refused, is_turned_away, read_exactly, read_to_end, reset,
-                             send_until_stuck)
+from harness.relay import accept, exchange, open_upstream, text_of
+from harness.sockets import connect, is_turned_away, read_exactly, read_to_end, reset, send_until_stuck
 from harness.waiting import DEADLINE, eventually
 
 MEGABYTE = 1 << 20
@@ -171,7 +170,7 @@ def test_dead_side_costs_nothing_while_the_other_is_slow(relay, first):
 def test_reader_that_never_reads_stops_the_sender(relay):
     made = relay("tcp4", beside=True)
     with contextlib.closing(Bystander(made.daemon)) as bystander:
-        pairs = [made.pair() for _ in range(8)]
+        pairs = [made.pair() for _ in range(3)]
         for pair in pairs:
             assert send_until_stuck(pair.client, BLOCK, 256 * MEGABYTE) < 256 * MEGABYTE
             assert send_until_stuck(pair.server, BLOCK, 256 * MEGABYTE) < 256 * MEGABYTE
@@ -374,7 +373,6 @@ def modes(daemon):
 def test_splicing_begins_and_ends_without_loss(relay):
     made = relay("tcp4")
     pair = made.pair()
-    sent = received = b""
     for _ in range(2):
         for _ in range(20):
             pair.client.sendall(BLOCK)
@@ -386,7 +384,6 @@ def test_splicing_begins_and_ends_without_loss(relay):
             assert read_exactly(pair.server, 8) == b"small %02d" % i
         assert modes(made.daemon)[0]["mode"] == "copy"
     assert modes(made.daemon)[0]["switches"] >= 4
-    assert "splice" in made.daemon.ctl("flows", "--legs").out or True
     exchange(pair.client, pair.server, MEGABYTE)
 
 
@@ -414,15 +411,19 @@ def test_shortage_of_descriptors_is_not_the_upstreams_fault(relay, closing):
     with contextlib.closing(Bystander(made.daemon)) as bystander:
         made.pair()
         limit(made.daemon, resource.RLIMIT_NOFILE, bystander.fds() + 3)
-        clients = [closing(connect(made.daemon.address)) for _ in range(8)]
-        eventually(lambda: any(is_over(client) for client in clients), "some are refused")
+        clients = [try_to_connect(made.daemon.address) for _ in range(8)]
+        eventually(lambda: any(client is None or is_over(client) for client in clients), "some are refused")
         bystander.assert_served()
-        print(made.daemon.log(), made.daemon.stats())
         limit(made.daemon, resource.RLIMIT_NOFILE, 1024)
-        for client in clients:
+        for client in filter(None, clients):
             client.close()
         row, = bystander.session.call("Upstreams")["upstreams"]
         assert row["state"] == "up"
+
+
+def try_to_connect(address):
+    with contextlib.suppress(ConnectionResetError):
+        return connect(address)
 
 
 def is_over(sock):
