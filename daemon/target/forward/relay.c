@@ -12,6 +12,9 @@
 #define FINISH_USEC (10 * USEC_PER_SEC)
 #define LINGER_USEC (2 * USEC_PER_SEC)
 
+/* An upstream whose queue is full. */
+#define ASK_AGAIN_USEC (10 * USEC_PER_MSEC)
+
 #define DISCARD_BYTES ((size_t) 64 * 1024)
 
 static uint64_t setting_usec(const struct flow *f, enum setting_id id) {
@@ -34,7 +37,9 @@ static void arm_timer(struct worker *w, struct flow *f) {
 
     if (f->state != FLOW_OPEN)
         return; /* armed by whoever ends it */
-    if (r->connecting)
+    if (r->connecting && r->setup->crowded)
+        at_usec = w->loop.now_usec + ASK_AGAIN_USEC;
+    else if (r->connecting)
         at_usec = sooner(at_usec, r->setup->began_usec, setting_usec(f, SETTING_CONNECT_TIMEOUT));
     at_usec = sooner(at_usec, f->active_usec, setting_usec(f, SETTING_IDLE_TIMEOUT));
     if (r->half_closed)
@@ -190,6 +195,7 @@ static void on_connecting(struct loop_source *source, uint32_t events);
 static void end_setup(struct flow *f) {
     if (!f->relay.connecting)
         return;
+    upstream_unref(f->relay.setup->crowded);
     free(f->relay.setup);
     f->relay.setup = NULL;
     f->relay.connecting = false;
@@ -240,6 +246,10 @@ static void send_header(struct worker *w, struct flow *f) {
 static int try_connect(struct worker *w, struct flow *f) {
     int r = relay_connect(w, f), added;
 
+    if (r == -EAGAIN) {
+        arm_timer(w, f);
+        return 0;
+    }
     if (r < 0)
         return r;
     f->relay.upstream.source.on_event = on_connecting;
@@ -250,13 +260,16 @@ static int try_connect(struct worker *w, struct flow *f) {
     return 0;
 }
 
-static void fail_over(struct worker *w, struct flow *f, int error) {
-    int r;
+static void connect_on(struct worker *w, struct flow *f) {
+    int r = try_connect(w, f);
 
-    relay_give_up(w, f, error);
-    r = try_connect(w, f);
     if (r < 0)
         life_end(w, f, LIFE_END_UPSTREAM, r);
+}
+
+static void fail_over(struct worker *w, struct flow *f, int error) {
+    relay_give_up(w, f, error);
+    connect_on(w, f);
 }
 
 static void on_connecting(struct loop_source *source, uint32_t events) {
@@ -288,6 +301,30 @@ static bool is_trusted(const struct flow *f) {
     return cidr_list_match(forward_of(f)->accept_proxy, key) >= 0;
 }
 
+/* From here on the flow is the client's that the header names, and counts as such. */
+static int take_peer(struct flow *f, const struct address *peer) {
+    struct admission *a = &f->view->listener->admission;
+    uint8_t before[16], key[16];
+
+    address_key(&f->peer, before);
+    address_key(peer, key);
+    if (!admission_source_enter(a, key, (unsigned) flow_setting(f, SETTING_MAX_CONNECTIONS_PER_SOURCE).number))
+        return -EDQUOT;
+    admission_source_leave(a, before);
+    f->peer = *peer;
+    return 0;
+}
+
+/* A header that is not whole stays in the socket, which is to be silent until there is more of it. */
+static int await_more(struct flow *f, size_t size) {
+    int more = (int) size + 1;
+
+    if (size == f->relay.setup->n_peeked)
+        return -ECONNRESET; /* nothing has come but the end */
+    f->relay.setup->n_peeked = size;
+    return setsockopt(f->client.source.fd, SOL_SOCKET, SO_RCVLOWAT, &more, sizeof(more)) < 0 ? -errno : 0;
+}
+
 /* Takes exactly the header out of the socket. 1: it is here, 0: not whole yet. */
 static int read_proxy_header(struct flow *f) {
     struct relay_setup *setup = f->relay.setup;
@@ -295,7 +332,7 @@ static int read_proxy_header(struct flow *f) {
     uint8_t data[PROXY_READ_MAX];
     ssize_t n = recv(f->client.source.fd, data, sizeof(data), MSG_PEEK);
     bool known;
-    int r;
+    int r, any = 1;
 
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;
@@ -303,17 +340,18 @@ static int read_proxy_header(struct flow *f) {
         return -ECONNRESET;
     r = proxy_read(data, (size_t) n, &known, &from, &to);
     if (r == -EAGAIN)
-        return 0;
+        return await_more(f, (size_t) n);
     if (r < 0)
         return r;
-    if (recv(f->client.source.fd, data, (size_t) r, 0) != r)
+    if (recv(f->client.source.fd, data, (size_t) r, 0) != r ||
+        setsockopt(f->client.source.fd, SOL_SOCKET, SO_RCVLOWAT, &any, sizeof(any)) < 0)
         return -EBADMSG;
-    if (known) {
-        f->peer = from;
-        setup->destination = to;
-        setup->has_destination = true;
-    }
-    return 1;
+    if (!known)
+        return 1;
+    setup->destination = to;
+    setup->has_destination = true;
+    r = take_peer(f, &from);
+    return r < 0 ? r : 1;
 }
 
 static void refuse_proxy_header(struct worker *w, struct flow *f) {
@@ -331,6 +369,13 @@ static void refuse_proxy_header(struct worker *w, struct flow *f) {
     life_end(w, f, LIFE_END_ERROR, -EBADMSG);
 }
 
+/* The client reset the connection before its upstream was there. */
+static void on_waiting_client(struct loop_source *source, uint32_t events) {
+    struct flow *f = CONTAINER_OF(CONTAINER_OF(source, struct leg, source), struct flow, client);
+
+    life_end(f->worker, f, LIFE_END_RESET, -ECONNRESET);
+}
+
 static void on_proxy_header(struct loop_source *source, uint32_t events) {
     struct flow *f = CONTAINER_OF(CONTAINER_OF(source, struct leg, source), struct flow, client);
     struct worker *w = f->worker;
@@ -342,22 +387,16 @@ static void on_proxy_header(struct loop_source *source, uint32_t events) {
         refuse_proxy_header(w, f);
         return;
     }
+    if (r == -EDQUOT)
+        stats_add(worker_stats(w, f->view), STAT_REFUSED_SOURCE, 1);
     if (r < 0) {
         life_end_by_error(w, f, r);
         return;
     }
     f->relay.setup->awaits_proxy = false;
+    f->client.source.on_event = on_waiting_client;
     loop_modify(&w->loop, source, 0);
-    r = try_connect(w, f);
-    if (r < 0)
-        life_end(w, f, LIFE_END_UPSTREAM, r);
-}
-
-/* The client reset the connection before its upstream was there. */
-static void on_waiting_client(struct loop_source *source, uint32_t events) {
-    struct flow *f = CONTAINER_OF(CONTAINER_OF(source, struct leg, source), struct flow, client);
-
-    life_end(f->worker, f, LIFE_END_RESET, -ECONNRESET);
+    connect_on(w, f);
 }
 
 /* Of the client leg only: an upstream that nobody has reached yet fails later, when the flow is there and counted. */
@@ -407,6 +446,8 @@ static void expire(struct worker *w, struct flow *f) {
         life_end(w, f, LIFE_END_CLOSED, 0);
     else if (f->relay.connecting && is_due(w, f->relay.setup->began_usec, setting_usec(f, SETTING_CONNECT_TIMEOUT)))
         expire_setup(w, f);
+    else if (f->relay.connecting && f->relay.setup->crowded)
+        connect_on(w, f);
     else if (is_due(w, f->active_usec, setting_usec(f, SETTING_IDLE_TIMEOUT)) ||
              (f->relay.half_closed && is_due(w, f->active_usec, setting_usec(f, SETTING_HALF_CLOSE_TIMEOUT))))
         life_end(w, f, LIFE_END_IDLE, 0);
@@ -424,6 +465,8 @@ static void finish(struct worker *w, struct flow *f) {
     f->state = FLOW_FINISHING;
     wheel_arm(&w->loop.wheel, &f->timer, w->loop.now_usec + FINISH_USEC);
     f->relay.to_upstream.ended = f->relay.to_client.ended = true;
+    if (f->relay.coding)
+        f->relay.coding->to_upstream.cut = f->relay.coding->to_client.cut = true;
     if (!run(w, f, &f->relay.to_upstream, false) && !run(w, f, &f->relay.to_client, false))
         (void) settle(w, f);
 }

@@ -13,9 +13,11 @@
 /* Until the upstream is reached and has been told who the client is (relay.connecting). */
 struct relay_setup {
     struct forward_tried tried;
-    uint64_t began_usec; /* this attempt */
-    int error;           /* of the last attempt that failed */
-    bool awaits_proxy;   /* the client's PROXY header is not here yet */
+    uint64_t began_usec;      /* this attempt */
+    struct upstream *crowded; /* its queue is full, we ask again; one reference */
+    int error;                /* of the last attempt that failed */
+    bool awaits_proxy;        /* the client's PROXY header is not here yet */
+    size_t n_peeked;          /* but so much of it */
     bool has_destination;
     struct address destination;       /* whom the client asked for, if a PROXY header said so */
     uint8_t header[PROXY_HEADER_MAX]; /* for the upstream */
@@ -32,7 +34,7 @@ extern const struct engine relay_engine;
 /* ---- connect.c ---- */
 
 /* Begins to connect to the next upstream that may take the flow. 1: connected, 0: under way, negative: no upstream is left; the
- * last one's error. */
+ * last one's error; -EAGAIN: it is to be called again in a moment. */
 int relay_connect(struct worker *w, struct flow *f) _must_check_;
 /* The attempt under way failed. Gives its socket back. */
 void relay_give_up(struct worker *w, struct flow *f, int error);
