@@ -197,19 +197,31 @@ static void on_committed(void *userdata) {
     answer(r, CHANGE_DONE, NULL);
 }
 
+/* A fault for each listener that was to have the value: any of them may be the one. */
+static void add_fault(struct reload *r, enum setting_id id) {
+    const struct tally_key *k = &r->transaction.tally.key[id];
+
+    for (size_t i = 0; i < r->transaction.n_items; i++) {
+        const struct transaction_item *item = &r->transaction.items[i];
+        const struct config_listener *conf = config_listener(r->config, item->listener->name);
+        char key[CONFIG_NAME_MAX + 64];
+
+        if (!(item->keys & SETTING_BIT(id)))
+            continue;
+        snprintf(key, sizeof(key), "listeners.%s.%s", conf->name, setting_by_id(id)->name);
+        config_faults_add(&r->faults, &conf->where, key, "%u socket%s refused it: %s; %s", k->failed,
+                          k->failed == 1 ? "" : "s", qos_failure_cause(id, k->error), qos_failure_remedy(id, k->error));
+    }
+}
+
 /* What is left when the settings took cannot fail. */
 static void on_transaction(struct transaction *t) {
     struct reload *r = t->userdata;
 
     if (t->failed) {
-        for (enum setting_id id = 0; id < SETTING_MAX; id++) {
-            const struct tally_key *k = &t->tally.key[id];
-            const struct config_where where = { .file = r->config->files[0] };
-
-            if (k->failed)
-                config_faults_add(&r->faults, &where, setting_by_id(id)->name, "%u sockets refused it: %s; %s",
-                                  k->failed, strerror(-k->error), qos_failure_remedy(id, k->error));
-        }
+        for (enum setting_id id = 0; id < SETTING_MAX; id++)
+            if (t->tally.key[id].failed)
+                add_fault(r, id);
         answer(r, CHANGE_FAILED, NULL);
         return;
     }

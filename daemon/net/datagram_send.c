@@ -64,18 +64,6 @@ static void step(const struct endpoint_source *s, struct datagram_batch *b, stru
         *c = (struct datagram_cursor){ c->group, c->singly, b->groups.replies[c->reply].next };
 }
 
-/* Replies that lie back to back, as those of echo do, share an iovec. */
-static void add_span(struct datagram_outbox *o, struct msghdr *msg, const struct datagram_reply *reply) {
-    struct iovec *last = msg->msg_iovlen > 0 ? &msg->msg_iov[msg->msg_iovlen - 1] : NULL;
-
-    if (last && (const uint8_t *) last->iov_base + last->iov_len == reply->data) {
-        last->iov_len += reply->size;
-        return;
-    }
-    o->iov[o->n_iov++] = (struct iovec){ (void *) reply->data, reply->size };
-    msg->msg_iovlen++;
-}
-
 static void add_message(struct datagram_batch *b, const struct datagram_cursor *c, bool whole) {
     const struct datagram_group *g = &b->groups.items[c->group];
     struct datagram_route *route = &b->routes.items[g->route];
@@ -91,16 +79,19 @@ static void add_message(struct datagram_batch *b, const struct datagram_cursor *
         .msg_control = route->control_size > 0 ? &route->control : NULL,
         .msg_controllen = route->control_size,
     };
-    add_span(o, msg, reply);
+    datagram_add_span(msg, reply);
     o->n_replies[at] = 1;
-    if (!whole)
+    if (!whole) {
+        o->n_iov++;
         return;
+    }
     memcpy(&o->controls[at], &route->control, route->control_size);
     datagram_control_add_segment(msg, &o->controls[at], (uint16_t) reply->size);
     for (; o->n_replies[at] < g->n; o->n_replies[at]++) {
         reply = &b->groups.replies[reply->next];
-        add_span(o, msg, reply);
+        datagram_add_span(msg, reply);
     }
+    o->n_iov += (unsigned) msg->msg_iovlen;
 }
 
 static void fill_outbox(const struct endpoint_source *s, struct datagram_batch *b) {

@@ -10,8 +10,8 @@
 #include "worker.h"
 
 struct engine {
-    /* The flow has its settings and its client socket, which nobody watches yet. 0, or a negative errno: the flow ends
-     * before it begins, and nothing of the engine's is left. */
+    /* The flow has its settings and its client socket, which nobody watches yet. 0 (the flow may have ended already), or a
+     * negative errno: it does not begin, and nothing of the engine's is left. */
     int (*open)(struct worker *w, struct flow *f);
     /* Goes on with a flow of the worker's ready list. May end it. */
     void (*turn)(struct worker *w, struct flow *f);

@@ -50,8 +50,8 @@ static size_t queued(const struct flow *f, unsigned long which) {
 
 /* Bytes that the peer has not acknowledged when its connection is reset, by whatever side: what close() finds unread makes the
  * kernel do so. Otherwise it goes on to deliver. */
-static size_t unacknowledged(const struct flow *f, bool failed) {
-    size_t n = queued(f, SIOCOUTQ);
+static size_t unacknowledged(const struct flow *f, enum life_end why, bool failed) {
+    size_t n = why == LIFE_END_DONE ? 0 : queued(f, SIOCOUTQ);
 
     if (n == 0 || (!failed && queued(f, SIOCINQ) == 0))
         return 0;
@@ -68,9 +68,9 @@ void life_end(struct worker *w, struct flow *f, enum life_end why, int error) {
     if (ends[why].counter != STAT_CLOSED)
         stats_add(stats, ends[why].counter, 1);
     stats_add(stats, STAT_CLOSED, 1);
-    stats_add(stats, STAT_LOST_BYTES, unacknowledged(f, failed) + engine_of(f)->release(w, f, failed));
+    stats_add(stats, STAT_LOST_BYTES, unacknowledged(f, why, failed) + engine_of(f)->release(w, f, failed));
 
-    loop_remove(&w->loop, &f->client.source);
+    loop_forget(&f->client.source);
     wheel_disarm(&w->loop.wheel, &f->timer);
     /* What we fail to do must not look like an end in order. */
     if (why == LIFE_END_ERROR || why == LIFE_END_UPSTREAM)

@@ -76,6 +76,50 @@ static struct endpoint *find_bound(const struct listener *l, const char *text) {
     return NULL;
 }
 
+static bool is_any(const struct address *a) {
+    return a->sa.sa_family == AF_INET ? a->in.sin_addr.s_addr == INADDR_ANY
+                                      : IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr);
+}
+
+static bool overlap(const struct address *a, const struct address *b) {
+    uint8_t key_a[16], key_b[16];
+
+    address_key(a, key_a);
+    address_key(b, key_b);
+    /* The port is at the same place in both families. */
+    return a->in.sin_port == b->in.sin_port && (is_any(a) || is_any(b) || memcmp(key_a, key_b, sizeof(key_a)) == 0);
+}
+
+/* Who of us holds the address, perhaps to give it up with this very plan: sockets are bound before anything is closed. */
+static const struct endpoint *address_holder(const struct net *n, const struct config_listen *wanted,
+                                             const struct listener **ret_listener) {
+    for (size_t i = 0; i < n->n_listeners; i++)
+        for (size_t j = 0; j < n->listeners[i]->n_endpoints; j++) {
+            const struct endpoint *e = n->listeners[i]->endpoints[j];
+
+            if (!e->fresh && e->socket.type == wanted->type && overlap(&e->address, &wanted->address)) {
+                *ret_listener = n->listeners[i];
+                return e;
+            }
+        }
+    return NULL;
+}
+
+static void bind_fault(struct making *m, struct plan_listener *pl, const struct config_listen *wanted, int error,
+                       const char *reason) {
+    const struct listener *listener;
+    const struct endpoint *holder = error == -EADDRINUSE ? address_holder(m->plan->net, wanted, &listener) : NULL;
+    _cleanup_free_ char *text = NULL;
+    int r;
+
+    if (holder)
+        r = asprintf(&text, "%s: %s: listener '%s' has %s; what a reload frees, the next one can bind", wanted->text,
+                     reason ? reason : strerror(-error), listener->name, holder->text);
+    else
+        r = asprintf(&text, "%s: %s", wanted->text, reason ? reason : strerror(-error));
+    fault(m, pl->conf, &pl->conf->where_listen, "listen", r < 0 ? NULL : text);
+}
+
 static int bind_missing(struct making *m, struct plan_listener *pl) {
     struct listener *l = pl->listener;
 
@@ -92,11 +136,7 @@ static int bind_missing(struct making *m, struct plan_listener *pl) {
         }
         r = endpoint_bind(&pl->conf->listen[i], pl->conf->name, &pl->view->set->settings, &e, &reason);
         if (r < 0) {
-            _cleanup_free_ char *text = NULL;
-
-            if (asprintf(&text, "%s: %s", pl->conf->listen[i].text, reason ? reason : strerror(-r)) < 0)
-                text = NULL;
-            fault(m, pl->conf, &pl->conf->where_listen, "listen", text);
+            bind_fault(m, pl, &pl->conf->listen[i], r, reason);
             continue;
         }
         assign_worker(m->plan->net, e);

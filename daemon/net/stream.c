@@ -183,7 +183,7 @@ static uint32_t wanted_events(const struct flow *f) {
 }
 
 static void stream_turn(struct worker *w, struct flow *f) {
-    struct stream_fault fault;
+    struct stream_fault fault = { EVENT_FLOW_FAILED, STAT_ERRORS, "the socket has failed" };
     int r = turn(w, f, &fault);
 
     if (r == -EBADMSG) {

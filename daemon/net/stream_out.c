@@ -37,7 +37,7 @@ static int send_now(struct worker *w, struct flow *f, const struct iovec *iov, u
 int stream_flush(struct worker *w, struct flow *f) {
     struct buf *out = f->out;
     struct iovec iov;
-    size_t sent;
+    size_t sent = 0;
     int r;
 
     if (!out)

@@ -88,6 +88,9 @@ static int dial(const struct forward *forward, const struct flow *f, struct upst
     connected = connect(fd, (struct sockaddr *) &to, size) >= 0;
     if (!connected && errno != EINPROGRESS)
         return -errno;
+    /* A near upstream has answered by now: asking once more is cheaper than waiting for a signal. */
+    if (!connected)
+        connected = connect(fd, (struct sockaddr *) &to, size) >= 0 || errno == EISCONN;
     *ret_fd = TAKE_FD(fd);
     return connected;
 }
@@ -149,7 +152,7 @@ void relay_give_up(struct worker *w, struct flow *f, int error) {
         upstream_unref(u);
         return;
     }
-    loop_remove(&w->loop, &f->relay.upstream.source);
+    loop_forget(&f->relay.upstream.source);
     f->relay.upstream.source.fd = close_fd(f->relay.upstream.source.fd);
     f->relay.setup->error = error;
     forward_failed(forward_of(f), u, w->index, error, w->loop.now_usec);

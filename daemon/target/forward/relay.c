@@ -60,11 +60,17 @@ static void watch(struct worker *w, struct leg *leg, const struct relay_way *fro
         loop_remove(&w->loop, &leg->source);
         return;
     }
-    if (!from->ended && !way_blocked(from))
+    /* A sender that has ended may stay watched: its other side ends in a moment, most likely. Should it signal meanwhile,
+     * stop_reading() is for it. */
+    if (from->ended ? leg->source.events & EPOLLIN : !way_blocked(from))
         events |= EPOLLIN;
     if (way_blocked(to))
         events |= EPOLLOUT;
     loop_modify(&w->loop, &leg->source, events);
+}
+
+static void stop_reading(struct worker *w, struct leg *leg) {
+    loop_modify(&w->loop, &leg->source, leg->source.events & ~(uint32_t) EPOLLIN);
 }
 
 static void watch_both(struct worker *w, struct flow *f) {
@@ -156,6 +162,8 @@ static void on_leg(struct flow *f, bool client, uint32_t events) {
         relay_broken_event(w, f, events);
         return;
     }
+    if (events & EPOLLIN && from->ended)
+        stop_reading(w, leg);
     if (events & EPOLLOUT && run(w, f, to, !(events & EPOLLIN)))
         return;
     if ((events & EPOLLIN || failed) && !way_blocked(from) && run(w, f, from, true))
@@ -191,6 +199,13 @@ static void turn(struct worker *w, struct flow *f) {
 /* ---- the beginning ---- */
 
 static void on_connecting(struct loop_source *source, uint32_t events);
+static void on_waiting_client(struct loop_source *source, uint32_t events);
+
+/* The upstream is there; what it must be told first may have to wait. */
+static void mark_connected(struct worker *w, struct flow *f) {
+    relay_connected(w, f);
+    f->relay.setup->began_usec = 0;
+}
 
 static void end_setup(struct flow *f) {
     if (!f->relay.connecting)
@@ -242,22 +257,36 @@ static void send_header(struct worker *w, struct flow *f) {
         begin(w, f);
 }
 
-/* Waits for the upstream, or goes on at once. Negative: no upstream is left. */
+/* Should the client go meanwhile. */
+static int watch_waiting_client(struct worker *w, struct flow *f) {
+    if (f->client.source.watched)
+        return 0;
+    f->client.source.on_event = on_waiting_client;
+    return loop_add(&w->loop, &f->client.source, 0);
+}
+
+/* Waits for the upstream, or goes on at once (and may end the flow). Negative: no upstream is left. */
 static int try_connect(struct worker *w, struct flow *f) {
     int r = relay_connect(w, f), added;
 
     if (r == -EAGAIN) {
         arm_timer(w, f);
-        return 0;
+        return watch_waiting_client(w, f);
     }
     if (r < 0)
         return r;
+    if (r == 1)
+        mark_connected(w, f);
+    if (r == 1 && f->relay.setup->header_size == 0) {
+        begin(w, f);
+        return 0;
+    }
     f->relay.upstream.source.on_event = on_connecting;
     added = loop_add(&w->loop, &f->relay.upstream.source, EPOLLOUT);
     if (added < 0)
         return added;
     arm_timer(w, f);
-    return 0;
+    return watch_waiting_client(w, f);
 }
 
 static void connect_on(struct worker *w, struct flow *f) {
@@ -284,8 +313,7 @@ static void on_connecting(struct loop_source *source, uint32_t events) {
             fail_over(f->worker, f, -error);
             return;
         }
-        relay_connected(f->worker, f);
-        f->relay.setup->began_usec = 0;
+        mark_connected(f->worker, f);
     }
     send_header(f->worker, f);
 }
@@ -399,7 +427,7 @@ static void on_proxy_header(struct loop_source *source, uint32_t events) {
     connect_on(w, f);
 }
 
-/* Of the client leg only: an upstream that nobody has reached yet fails later, when the flow is there and counted. */
+/* A flow that no upstream takes has been accepted all the same, and ends. */
 static int open_relay(struct worker *w, struct flow *f) {
     bool waits = is_trusted(f);
     int r;
@@ -411,21 +439,16 @@ static int open_relay(struct worker *w, struct flow *f) {
     f->relay.connecting = true;
     f->relay.setup->began_usec = w->loop.now_usec;
     f->relay.setup->awaits_proxy = waits;
-    f->client.source.on_event = waits ? on_proxy_header : on_waiting_client;
-    r = loop_add(&w->loop, &f->client.source, waits ? EPOLLIN : 0);
-    if (r < 0) {
-        end_setup(f);
-        return r;
-    }
-    if (waits)
+    if (waits) {
+        f->client.source.on_event = on_proxy_header;
+        r = loop_add(&w->loop, &f->client.source, EPOLLIN);
         arm_timer(w, f);
-    else
+    } else {
         r = try_connect(w, f);
-    if (r < 0) {
-        loop_remove(&w->loop, &f->client.source);
-        end_setup(f);
     }
-    return r;
+    if (r < 0)
+        life_end(w, f, LIFE_END_UPSTREAM, r);
+    return 0;
 }
 
 /* ---- the rest of the engine ---- */
@@ -475,7 +498,7 @@ static uint64_t release(struct worker *w, struct flow *f, bool reset) {
     struct relay *r = &f->relay;
     uint64_t lost = way_drop(w, &r->to_upstream) + way_drop(w, &r->to_client), kept = 0;
 
-    loop_remove(&w->loop, &r->upstream.source);
+    loop_forget(&r->upstream.source);
     r->upstream.source.fd = reset ? life_reset(r->upstream.source.fd) : close_fd(r->upstream.source.fd);
     if (r->to)
         atomic_fetch_sub(&r->to->flows, 1);

@@ -172,7 +172,7 @@ static uint64_t release(struct worker *w, struct flow *f, bool reset) {
     if (!s)
         return 0;
     sessions_remove(sessions_of(s->from), s);
-    loop_remove(&w->loop, &s->upstream.source);
+    loop_forget(&s->upstream.source);
     s->upstream.source.fd = close_fd(s->upstream.source.fd);
     if (s->to)
         atomic_fetch_sub(&s->to->flows, 1);

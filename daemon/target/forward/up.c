@@ -17,15 +17,6 @@ struct up {
 
 /* ---- sending ---- */
 
-static void add_span(struct msghdr *msg, const struct datagram_reply *part) {
-    struct iovec *last = msg->msg_iovlen > 0 ? &msg->msg_iov[msg->msg_iovlen - 1] : NULL;
-
-    if (last && (const uint8_t *) last->iov_base + last->iov_len == part->data)
-        last->iov_len += part->size;
-    else
-        msg->msg_iov[msg->msg_iovlen++] = (struct iovec){ (void *) part->data, part->size };
-}
-
 /* One message: `n` datagrams of the group from `first` on. 0 or -errno. */
 static int send_once(const struct up *up, const struct datagram_group *g, uint16_t first, unsigned n,
                      uint16_t *ret_next) {
@@ -41,7 +32,7 @@ static int send_once(const struct up *up, const struct datagram_group *g, uint16
     ssize_t sent;
 
     for (unsigned i = 0; i < n; i++) {
-        add_span(&msg, &replies[at]);
+        datagram_add_span(&msg, &replies[at]);
         if (i + 1 < n)
             at = replies[at].next;
     }

@@ -13,6 +13,10 @@
 #define LARGE_READS 2   /* so many large reads in a row: splice */
 #define SMALL_SPLICES 9 /* so many small splices in a row: copy again */
 
+/* A sender of small pieces that waits for no answer: what came meanwhile is taken along, so many times a read. */
+#define ALONE_READS 16
+#define MORE_READS 4
+
 struct run {
     struct worker *w;
     struct flow *f;
@@ -25,11 +29,17 @@ static bool is_up(const struct run *r) {
     return r->way == &r->f->relay.to_upstream;
 }
 
+static struct relay_way *other_way(const struct run *r) {
+    return is_up(r) ? &r->f->relay.to_client : &r->f->relay.to_upstream;
+}
+
 static void count_received(const struct run *r, size_t n) {
     struct stats *stats = worker_stats(r->w, r->f->view);
 
     r->f->active_usec = r->w->loop.now_usec;
     r->from->rx_bytes += n;
+    r->way->alone = MIN(r->way->alone + 1, ALONE_READS);
+    other_way(r)->alone = 0;
     if (is_up(r)) {
         stats_add(stats, STAT_RX_BYTES, n);
         life_on_received(r->f);
@@ -157,7 +167,8 @@ static enum way_result pass_end(const struct run *r) {
 
     if (!r->way->ended || r->way->shut || way_blocked(r->way) || recode_has_kept(c) || (c && !c->finished))
         return WAY_ON;
-    if (shutdown(r->to->source.fd, SHUT_WR) < 0)
+    /* The second way to end ends the flow: its close tells the receiver. */
+    if (!(r->f->state == FLOW_OPEN && other_way(r)->shut) && shutdown(r->to->source.fd, SHUT_WR) < 0)
         return receiver_gone(r, -errno);
     r->way->shut = true;
     return WAY_ON;
@@ -181,14 +192,34 @@ static void judge_copy(struct relay_way *way, bool large) {
         count_switch(way);
 }
 
+/* Reads. *ret_error: what the socket told behind the first bytes; it tells only once. */
+static ssize_t receive(const struct run *r, uint8_t *data, size_t room, int *ret_error) {
+    ssize_t n = recv(r->from->source.fd, data, room, 0), more;
+
+    *ret_error = 0;
+    if (n <= 0 || (size_t) n >= SMALL_BYTES || r->way->alone < ALONE_READS)
+        return n;
+    for (unsigned i = 0; i < MORE_READS && (size_t) n < room; i++) {
+        more = recv(r->from->source.fd, data + n, room - (size_t) n, 0);
+        if (more <= 0) {
+            r->way->ended = more == 0;
+            *ret_error = more < 0 && !is_for_later(errno) ? -errno : 0;
+            break;
+        }
+        n += more;
+    }
+    return n;
+}
+
 static enum way_result copy(const struct run *r, struct way_coding *c) {
     size_t room = (size_t) flow_setting(r->f, SETTING_IO_BUFFER).number;
     uint8_t *data = worker_scratch(r->w, SCRATCH_IN, room);
     ssize_t n, sent;
+    int error;
 
     if (!data)
         return WAY_ON; /* level-triggered: it comes again */
-    n = recv(r->from->source.fd, data, room, 0);
+    n = receive(r, data, room, &error);
     if (n < 0)
         return is_for_later(errno) ? WAY_ON : sender_gone(r, -errno);
     if (n == 0) {
@@ -196,8 +227,11 @@ static enum way_result copy(const struct run *r, struct way_coding *c) {
         return c ? code(r, c, NULL, 0) : WAY_ON;
     }
     count_received(r, (size_t) n);
-    if (c)
-        return code(r, c, data, (size_t) n);
+    if (c) {
+        enum way_result result = code(r, c, data, (size_t) n);
+
+        return result == WAY_ON && error < 0 ? sender_gone(r, error) : result;
+    }
     judge_copy(r->way, (size_t) n >= MIN(LARGE_BYTES, room));
     sent = send_some(r, data, (size_t) n);
     if (sent < 0)
@@ -205,7 +239,7 @@ static enum way_result copy(const struct run *r, struct way_coding *c) {
     r->way->in_pipe = false;
     if (sent < n && pool_append(&r->w->pool, &r->way->held, data + sent, (size_t) (n - sent)) < 0)
         return receiver_gone(r, -ENOMEM);
-    return WAY_ON;
+    return error < 0 ? sender_gone(r, error) : WAY_ON;
 }
 
 /* Back to copying when pieces are small. */

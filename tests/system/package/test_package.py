@@ -20,6 +20,7 @@ DROP_IN = Path("/etc/sockq/sockqd.conf.d/mine.conf")
 def installed():
     install(packages())
     yield
+    DROP_IN.unlink(missing_ok=True)  # nobody's but the administrator's: it would stay
     purge()
 
 
@@ -34,12 +35,6 @@ def newer(tmp_path):
 
 def is_served():
     return ask_tcp(DEFAULT, b"x") == ask_udp(DEFAULT, b"x") == b"Received" and ctl_json("status")["state"] == "serving"
-
-
-def files():
-    """What is there, without the records of dpkg and the like."""
-    found = must("find", "/etc", "/usr", "/var", "/run/sockq", "/run/systemd/system", "-xdev", "-path", "/var/lib/dpkg", "-prune", "-o", "-print")
-    return set(found.splitlines())
 
 
 def test_install_serves_at_once_and_after_every_boot(installed):
@@ -140,10 +135,6 @@ def test_remove_stops_everything_and_keeps_the_configuration(installed):
 def test_purge_leaves_nothing_and_install_begins_anew(installed):
     CONFIG.write_text(CONFIG.read_text().replace('"CS0"', '"AF11"'))
     purge()
-    assert not CONFIG.parent.exists() and not Path("/var/lib/sockq").exists() and not Path("/run/sockq").exists()
-    before = files()
+    assert must("find", "/", "/run", "-xdev", "-path", "/tmp", "-prune", "-o", "-name", "*sockq*", "-print") == ""
     install(packages())
     assert is_served() and ctl("get", "default-tcp", "dscp").strip() == "CS0"
-    purge()
-    left = files() - before
-    assert not [path for path in left if "sockq" in path], left

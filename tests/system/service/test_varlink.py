@@ -22,7 +22,7 @@ def varlinkctl(*words, user=None):
 
 def call(method, *options, user=None, **parameters):
     printed = varlinkctl("--json=short", *options, "call", SOCKET, f"{INTERFACE}.{method}", json.dumps(parameters), user=user)
-    return [json.loads(line.strip("\x1e")) for line in printed.splitlines()]  # with --more as a JSON text sequence
+    return [json.loads(line) for line in printed.replace("\x1e", "").splitlines()]  # --more: a JSON text sequence
 
 
 def test_info_starts_the_service(admin):

@@ -303,7 +303,7 @@ static void test_a_value_that_a_serving_socket_refuses(void **state) {
                 "listeners = {"
                 "  a = { target = \"echo\"; profile = \"p\"; listen = [ \"tcp:127.0.0.1:0\", \"udp:127.0.0.1:0\" ]; };"
                 "  new = { target = \"echo\"; listen = [ \"tcp:127.0.0.1:0\" ]; }; };",
-                "a.conf: congestion: ");
+                "a.conf:1: listeners.a.congestion: 1 socket refused it: ");
     assert_null(net_listener(running.live.net, "new"));
     assert_non_null(net_listener(running.live.net, "b"));
     assert_flow_settings(&running, "a", "ttl", "11", ORIGIN_PROFILE_FILE);
