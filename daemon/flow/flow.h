@@ -84,10 +84,12 @@ struct relay {
         struct relay_setup *setup;   /* until the upstream is connected */
         struct relay_coding *coding; /* then: of legs that compress; NULL: none does */
     };
-    bool connecting;   /* which of the two it is */
-    bool half_closed;  /* one way is shut */
-    bool has_received; /* the mark that the upstream's segments carry is known: */
+    bool connecting : 1;    /* which of the two it is */
+    bool half_closed : 1;   /* one way is shut */
+    bool client_failed : 1; /* error is that of the client leg */
+    bool has_received : 1;  /* the mark that the upstream's segments carry is known: */
     uint8_t received_tos;
+    int error; /* of the leg whose socket failed; 0: none did */
 };
 
 /* Thousands of them are idle at a time: fields are ordered so that none is wasted. */

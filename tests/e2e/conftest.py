@@ -7,6 +7,7 @@ import pytest
 from harness import netns, wire
 from harness.config import one_listener
 from harness.daemon import BUILD, SOCKQCTL, SOCKQD, Daemon, is_sanitized
+from harness.relay import Relay, open_upstream, text_of
 from harness.sockets import address_of, have_ipv6, open_socket
 
 
@@ -113,6 +114,18 @@ def serve(make_daemon, closing):
         made.addresses = [address_of(sock) for sock in sockets]
         made.address = made.addresses[0]
         return made.start()
+
+    return start
+
+
+@pytest.fixture
+def relay(serve, closing, tmp_path):
+    """relay("tcp4", to=["tcp6", "unix"], ...): a daemon whose listener forwards to upstreams of these kinds, as a Relay."""
+
+    def start(*kinds, to=("tcp4",), backlog=4096, **keys):
+        upstreams = [closing(open_upstream(kind, tmp_path / f"upstream{i}", backlog)) for i, kind in enumerate(to)]
+        daemon = serve(*kinds, target="forward", upstream=[text_of(sock) for sock in upstreams], **keys)
+        return closing(Relay(daemon, upstreams))
 
     return start
 

@@ -101,22 +101,38 @@ static void hold(struct flow *f, struct upstream *u, int fd) {
     atomic_fetch_add(&u->flows, 1);
 }
 
-int relay_connect(struct worker *w, struct flow *f) {
-    struct forward *forward = forward_of(f);
+/* One reference; NULL: none is left. */
+static struct upstream *next_upstream(struct worker *w, struct flow *f) {
     struct relay_setup *setup = f->relay.setup;
     struct upstream *u;
     uint8_t key[16];
 
-    address_key(&f->peer, key);
+    if (setup->crowded)
+        return TAKE_PTR(setup->crowded);
     setup->began_usec = w->loop.now_usec;
-    while (setup->tried.n < ARRAY_SIZE(setup->tried.list) &&
-           (u = forward_choose(forward, SOCK_STREAM, key, &setup->tried, w->loop.now_usec))) {
-        int fd = -EBADF, r;
-
+    if (setup->tried.n == ARRAY_SIZE(setup->tried.list))
+        return NULL;
+    address_key(&f->peer, key);
+    u = forward_choose(forward_of(f), SOCK_STREAM, key, &setup->tried, w->loop.now_usec);
+    if (u)
         setup->tried.list[setup->tried.n++] = u;
-        r = dial(forward, f, u, &fd);
+    return u;
+}
+
+int relay_connect(struct worker *w, struct flow *f) {
+    struct forward *forward = forward_of(f);
+    struct relay_setup *setup = f->relay.setup;
+    struct upstream *u;
+
+    while ((u = next_upstream(w, f))) {
+        int fd = -EBADF, r = dial(forward, f, u, &fd);
+
         if (r >= 0) {
             hold(f, u, fd);
+            return r;
+        }
+        if (r == -EAGAIN) { /* a Unix socket's backlog is full */
+            setup->crowded = u;
             return r;
         }
         setup->error = r;
@@ -129,6 +145,13 @@ int relay_connect(struct worker *w, struct flow *f) {
 void relay_give_up(struct worker *w, struct flow *f, int error) {
     struct upstream *u = f->relay.to;
 
+    if (f->relay.setup->crowded) {
+        u = TAKE_PTR(f->relay.setup->crowded);
+        f->relay.setup->error = error;
+        forward_failed(forward_of(f), u, w->index, error, w->loop.now_usec);
+        upstream_unref(u);
+        return;
+    }
     loop_forget(&f->relay.upstream.source);
     f->relay.upstream.source.fd = close_fd(f->relay.upstream.source.fd);
     f->relay.setup->error = error;

@@ -61,6 +61,7 @@ static void relay_down(struct session *s, struct datagram_batch *b, int *ret_err
     }
     sessions_touch(sessions_of(from), s);
     s->flow->active_usec = from->worker->loop.now_usec;
+    session_proved(s);
     collect(s, b);
     if (datagram_send(from, b))
         datagram_batch_give_back(from, b);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "health.h"
 
+#include <errno.h>
+
 #include "event.h"
 #include "forward.h"
 
@@ -30,9 +32,27 @@ void forward_connected(struct forward *f, struct upstream *u, unsigned worker, u
     health_passed(f->listener, u);
 }
 
+/* Something that we lack says nothing about the upstream. */
+static bool is_ours(int error) {
+    switch (-error) {
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOBUFS:
+    case EPERM:
+    case EACCES:
+    case EADDRNOTAVAIL:
+    case EAFNOSUPPORT:
+        return true;
+    default:
+        return false;
+    }
+}
+
 void forward_failed(struct forward *f, struct upstream *u, unsigned worker, int error, uint64_t now_usec) {
     upstream_count(&u->counters[worker].failed, 1);
     event_log(EVENT_UPSTREAM_FAILED, EVENT_FIELDS({ FIELD_LISTENER, f->listener }, { FIELD_UPSTREAM, u->conf.text }),
               "%s: upstream %s did not take a flow: %s", f->listener, u->conf.text, strerror(-error));
-    health_failed(f->listener, u, &f->health, error, now_usec);
+    if (!is_ours(error))
+        health_failed(f->listener, u, &f->health, error, now_usec);
 }

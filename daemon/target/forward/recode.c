@@ -188,7 +188,7 @@ static int finish(struct out *o, const char **ret_reason) {
     if (c->finished)
         return 0;
     c->finished = true;
-    if (c->coder.decoder && !c->coder.member_ended && coder_in_bytes(c->coder.decoder) > 0)
+    if (!c->cut && c->coder.decoder && !c->coder.member_ended && coder_in_bytes(c->coder.decoder) > 0)
         return refuse(ret_reason, "truncated compressed data");
     return c->encode_id == CODING_OFF ? 0 : encode(o, NULL, 0, CODER_FINISH);
 }

@@ -10,6 +10,7 @@
 struct way_coding {
     uint8_t decode_id, encode_id; /* enum coding */
     bool finished;                /* the trailer is written */
+    bool cut;                     /* we do not read on, so that a trailer may be missing */
     struct leg_coding coder;
     struct buf *in; /* received, not yet decompressed: the receiver was blocked */
 };

@@ -12,6 +12,9 @@
 #define FINISH_USEC (10 * USEC_PER_SEC)
 #define LINGER_USEC (2 * USEC_PER_SEC)
 
+/* An upstream whose queue is full. */
+#define ASK_AGAIN_USEC (10 * USEC_PER_MSEC)
+
 #define DISCARD_BYTES ((size_t) 64 * 1024)
 
 static uint64_t setting_usec(const struct flow *f, enum setting_id id) {
@@ -34,7 +37,9 @@ static void arm_timer(struct worker *w, struct flow *f) {
 
     if (f->state != FLOW_OPEN)
         return; /* armed by whoever ends it */
-    if (r->connecting)
+    if (r->connecting && r->setup->crowded)
+        at_usec = w->loop.now_usec + ASK_AGAIN_USEC;
+    else if (r->connecting)
         at_usec = sooner(at_usec, r->setup->began_usec, setting_usec(f, SETTING_CONNECT_TIMEOUT));
     at_usec = sooner(at_usec, f->active_usec, setting_usec(f, SETTING_IDLE_TIMEOUT));
     if (r->half_closed)
@@ -73,28 +78,12 @@ static void watch_both(struct worker *w, struct flow *f) {
     watch(w, &f->relay.upstream, &f->relay.to_client, &f->relay.to_upstream);
 }
 
-/* ---- ends ---- */
-
-/* One leg's socket failed: the other one gets what the failed one had sent before, then a reset. */
-static void leg_gone(struct worker *w, struct flow *f, bool client, int error) {
-    struct relay_way *from = client ? &f->relay.to_upstream : &f->relay.to_client;
-    struct relay_way *to = client ? &f->relay.to_client : &f->relay.to_upstream;
-    int ignored;
-
-    way_drop(w, to);
-    to->ended = to->shut = true;
-    for (enum way_result r = WAY_ON; r == WAY_ON && !from->ended && !way_blocked(from);) {
-        uint64_t before = client ? f->client.rx_bytes : f->relay.upstream.rx_bytes;
-
-        r = way_run(w, f, from, true, &ignored);
-        if (before == (client ? f->client.rx_bytes : f->relay.upstream.rx_bytes))
-            break;
-    }
-    if (client)
-        life_end_by_error(w, f, error);
-    else
-        life_end(w, f, LIFE_END_UPSTREAM, error);
+/* It is not watched any more, because it has ended, and there is more to read than the other side took at once. */
+static bool is_left(const struct leg *leg, const struct relay_way *from) {
+    return !leg->source.watched && !from->ended && !way_blocked(from);
 }
+
+/* ---- ends ---- */
 
 static void half_closed(struct worker *w, struct flow *f) {
     if (f->relay.half_closed)
@@ -121,6 +110,8 @@ static bool settle(struct worker *w, struct flow *f) {
     if (f->state == FLOW_OPEN && (r->to_upstream.shut || r->to_client.shut))
         half_closed(w, f);
     watch_both(w, f);
+    if (is_left(&f->client, &r->to_upstream) || is_left(&r->upstream, &r->to_client))
+        worker_ready(w, f);
     return false;
 }
 
@@ -131,7 +122,7 @@ static bool run(struct worker *w, struct flow *f, struct relay_way *way, bool re
 
     if (result == WAY_ON)
         return false;
-    leg_gone(w, f, (way == &f->relay.to_upstream) == (result == WAY_SENDER_GONE), error);
+    relay_leg_gone(w, f, (way == &f->relay.to_upstream) == (result == WAY_SENDER_GONE), error);
     return true;
 }
 
@@ -149,10 +140,11 @@ static void discard(struct worker *w, struct flow *f, struct leg *leg) {
         life_end(w, f, LIFE_END_CLOSED, 0);
 }
 
-/* A leg fails while nobody reads from it, because the other one is slow: what it has sent is still to be delivered. */
-static void stop_watching(struct worker *w, struct flow *f, struct leg *leg) {
-    loop_remove(&w->loop, &leg->source);
-    worker_ready(w, f);
+static int socket_error(int fd) {
+    int error = 0;
+    socklen_t size = sizeof(error);
+
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 || error == 0 ? -ECONNRESET : -error;
 }
 
 static void on_leg(struct flow *f, bool client, uint32_t events) {
@@ -166,16 +158,24 @@ static void on_leg(struct flow *f, bool client, uint32_t events) {
         discard(w, f, leg);
         return;
     }
+    if (f->relay.error) {
+        relay_broken_event(w, f, events);
+        return;
+    }
     if (events & EPOLLIN && from->ended)
         stop_reading(w, leg);
     if (events & EPOLLOUT && run(w, f, to, !(events & EPOLLIN)))
         return;
     if ((events & EPOLLIN || failed) && !way_blocked(from) && run(w, f, from, true))
         return;
-    if (settle(w, f))
+    if (events & EPOLLERR && (from->ended || way_blocked(from))) {
+        relay_leg_gone(w, f, client, socket_error(leg->source.fd));
         return;
-    if (failed && leg->source.watched && (from->ended || way_blocked(from)))
-        stop_watching(w, f, leg);
+    }
+    /* It would tell of its end again and again: it is read from without being asked (settle()). */
+    if (failed && (from->ended || way_blocked(from)))
+        loop_remove(&w->loop, &leg->source);
+    (void) settle(w, f);
 }
 
 static void on_client(struct loop_source *source, uint32_t events) {
@@ -186,15 +186,14 @@ static void on_upstream(struct loop_source *source, uint32_t events) {
     on_leg(CONTAINER_OF(CONTAINER_OF(source, struct leg, source), struct flow, relay.upstream), false, events);
 }
 
-/* On the ready list: a leg that failed is not watched any more, but may have left something. */
+/* On the ready list: see settle(), and ways that code. */
 static void turn(struct worker *w, struct flow *f) {
     if (f->state == FLOW_LINGERING || f->relay.connecting)
         return;
-    if (run(w, f, &f->relay.to_upstream, true) || run(w, f, &f->relay.to_client, true))
-        return;
-    if (!settle(w, f) && (!f->client.source.watched || !f->relay.upstream.source.watched) && f->state == FLOW_OPEN &&
-        (!f->relay.to_upstream.ended || !f->relay.to_client.ended))
-        worker_ready(w, f);
+    if (f->relay.error)
+        relay_deliver(w, f);
+    else if (!run(w, f, &f->relay.to_upstream, true) && !run(w, f, &f->relay.to_client, true))
+        (void) settle(w, f);
 }
 
 /* ---- the beginning ---- */
@@ -211,6 +210,7 @@ static void mark_connected(struct worker *w, struct flow *f) {
 static void end_setup(struct flow *f) {
     if (!f->relay.connecting)
         return;
+    upstream_unref(f->relay.setup->crowded);
     free(f->relay.setup);
     f->relay.setup = NULL;
     f->relay.connecting = false;
@@ -257,10 +257,22 @@ static void send_header(struct worker *w, struct flow *f) {
         begin(w, f);
 }
 
+/* Should the client go meanwhile. */
+static int watch_waiting_client(struct worker *w, struct flow *f) {
+    if (f->client.source.watched)
+        return 0;
+    f->client.source.on_event = on_waiting_client;
+    return loop_add(&w->loop, &f->client.source, 0);
+}
+
 /* Waits for the upstream, or goes on at once (and may end the flow). Negative: no upstream is left. */
 static int try_connect(struct worker *w, struct flow *f) {
     int r = relay_connect(w, f), added;
 
+    if (r == -EAGAIN) {
+        arm_timer(w, f);
+        return watch_waiting_client(w, f);
+    }
     if (r < 0)
         return r;
     if (r == 1)
@@ -273,24 +285,20 @@ static int try_connect(struct worker *w, struct flow *f) {
     added = loop_add(&w->loop, &f->relay.upstream.source, EPOLLOUT);
     if (added < 0)
         return added;
-    /* Should the client go meanwhile. */
-    if (!f->client.source.watched) {
-        f->client.source.on_event = on_waiting_client;
-        added = loop_add(&w->loop, &f->client.source, 0);
-        if (added < 0)
-            return added;
-    }
     arm_timer(w, f);
-    return 0;
+    return watch_waiting_client(w, f);
+}
+
+static void connect_on(struct worker *w, struct flow *f) {
+    int r = try_connect(w, f);
+
+    if (r < 0)
+        life_end(w, f, LIFE_END_UPSTREAM, r);
 }
 
 static void fail_over(struct worker *w, struct flow *f, int error) {
-    int r;
-
     relay_give_up(w, f, error);
-    r = try_connect(w, f);
-    if (r < 0)
-        life_end(w, f, LIFE_END_UPSTREAM, r);
+    connect_on(w, f);
 }
 
 static void on_connecting(struct loop_source *source, uint32_t events) {
@@ -321,6 +329,30 @@ static bool is_trusted(const struct flow *f) {
     return cidr_list_match(forward_of(f)->accept_proxy, key) >= 0;
 }
 
+/* From here on the flow is the client's that the header names, and counts as such. */
+static int take_peer(struct flow *f, const struct address *peer) {
+    struct admission *a = &f->view->listener->admission;
+    uint8_t before[16], key[16];
+
+    address_key(&f->peer, before);
+    address_key(peer, key);
+    if (!admission_source_enter(a, key, (unsigned) flow_setting(f, SETTING_MAX_CONNECTIONS_PER_SOURCE).number))
+        return -EDQUOT;
+    admission_source_leave(a, before);
+    f->peer = *peer;
+    return 0;
+}
+
+/* A header that is not whole stays in the socket, which is to be silent until there is more of it. */
+static int await_more(struct flow *f, size_t size) {
+    int more = (int) size + 1;
+
+    if (size == f->relay.setup->n_peeked)
+        return -ECONNRESET; /* nothing has come but the end */
+    f->relay.setup->n_peeked = size;
+    return setsockopt(f->client.source.fd, SOL_SOCKET, SO_RCVLOWAT, &more, sizeof(more)) < 0 ? -errno : 0;
+}
+
 /* Takes exactly the header out of the socket. 1: it is here, 0: not whole yet. */
 static int read_proxy_header(struct flow *f) {
     struct relay_setup *setup = f->relay.setup;
@@ -328,7 +360,7 @@ static int read_proxy_header(struct flow *f) {
     uint8_t data[PROXY_READ_MAX];
     ssize_t n = recv(f->client.source.fd, data, sizeof(data), MSG_PEEK);
     bool known;
-    int r;
+    int r, any = 1;
 
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;
@@ -336,17 +368,18 @@ static int read_proxy_header(struct flow *f) {
         return -ECONNRESET;
     r = proxy_read(data, (size_t) n, &known, &from, &to);
     if (r == -EAGAIN)
-        return 0;
+        return await_more(f, (size_t) n);
     if (r < 0)
         return r;
-    if (recv(f->client.source.fd, data, (size_t) r, 0) != r)
+    if (recv(f->client.source.fd, data, (size_t) r, 0) != r ||
+        setsockopt(f->client.source.fd, SOL_SOCKET, SO_RCVLOWAT, &any, sizeof(any)) < 0)
         return -EBADMSG;
-    if (known) {
-        f->peer = from;
-        setup->destination = to;
-        setup->has_destination = true;
-    }
-    return 1;
+    if (!known)
+        return 1;
+    setup->destination = to;
+    setup->has_destination = true;
+    r = take_peer(f, &from);
+    return r < 0 ? r : 1;
 }
 
 static void refuse_proxy_header(struct worker *w, struct flow *f) {
@@ -364,6 +397,13 @@ static void refuse_proxy_header(struct worker *w, struct flow *f) {
     life_end(w, f, LIFE_END_ERROR, -EBADMSG);
 }
 
+/* The client reset the connection before its upstream was there. */
+static void on_waiting_client(struct loop_source *source, uint32_t events) {
+    struct flow *f = CONTAINER_OF(CONTAINER_OF(source, struct leg, source), struct flow, client);
+
+    life_end(f->worker, f, LIFE_END_RESET, -ECONNRESET);
+}
+
 static void on_proxy_header(struct loop_source *source, uint32_t events) {
     struct flow *f = CONTAINER_OF(CONTAINER_OF(source, struct leg, source), struct flow, client);
     struct worker *w = f->worker;
@@ -375,22 +415,16 @@ static void on_proxy_header(struct loop_source *source, uint32_t events) {
         refuse_proxy_header(w, f);
         return;
     }
+    if (r == -EDQUOT)
+        stats_add(worker_stats(w, f->view), STAT_REFUSED_SOURCE, 1);
     if (r < 0) {
         life_end_by_error(w, f, r);
         return;
     }
     f->relay.setup->awaits_proxy = false;
+    f->client.source.on_event = on_waiting_client;
     loop_modify(&w->loop, source, 0);
-    r = try_connect(w, f);
-    if (r < 0)
-        life_end(w, f, LIFE_END_UPSTREAM, r);
-}
-
-/* The client reset the connection before its upstream was there. */
-static void on_waiting_client(struct loop_source *source, uint32_t events) {
-    struct flow *f = CONTAINER_OF(CONTAINER_OF(source, struct leg, source), struct flow, client);
-
-    life_end(f->worker, f, LIFE_END_RESET, -ECONNRESET);
+    connect_on(w, f);
 }
 
 /* A flow that no upstream takes has been accepted all the same, and ends. */
@@ -429,10 +463,14 @@ static void expire_setup(struct worker *w, struct flow *f) {
 }
 
 static void expire(struct worker *w, struct flow *f) {
-    if (f->state != FLOW_OPEN)
+    if (f->relay.error)
+        relay_deliver(w, f);
+    else if (f->state != FLOW_OPEN)
         life_end(w, f, LIFE_END_CLOSED, 0);
     else if (f->relay.connecting && is_due(w, f->relay.setup->began_usec, setting_usec(f, SETTING_CONNECT_TIMEOUT)))
         expire_setup(w, f);
+    else if (f->relay.connecting && f->relay.setup->crowded)
+        connect_on(w, f);
     else if (is_due(w, f->active_usec, setting_usec(f, SETTING_IDLE_TIMEOUT)) ||
              (f->relay.half_closed && is_due(w, f->active_usec, setting_usec(f, SETTING_HALF_CLOSE_TIMEOUT))))
         life_end(w, f, LIFE_END_IDLE, 0);
@@ -450,6 +488,8 @@ static void finish(struct worker *w, struct flow *f) {
     f->state = FLOW_FINISHING;
     wheel_arm(&w->loop.wheel, &f->timer, w->loop.now_usec + FINISH_USEC);
     f->relay.to_upstream.ended = f->relay.to_client.ended = true;
+    if (f->relay.coding)
+        f->relay.coding->to_upstream.cut = f->relay.coding->to_client.cut = true;
     if (!run(w, f, &f->relay.to_upstream, false) && !run(w, f, &f->relay.to_client, false))
         (void) settle(w, f);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Relayed TCP flows, shared by the files of the engine: relay.c (life, events, timers), ways.c (bytes from one leg to the
- * other), connect.c (finding and reaching an upstream). All on the worker that owns the flow.
+ * other), broken.c (a leg that failed), connect.c (finding and reaching an upstream). All on the worker that owns the flow.
  */
 #pragma once
 
@@ -13,9 +13,11 @@
 /* Until the upstream is reached and has been told who the client is (relay.connecting). */
 struct relay_setup {
     struct forward_tried tried;
-    uint64_t began_usec; /* this attempt */
-    int error;           /* of the last attempt that failed */
-    bool awaits_proxy;   /* the client's PROXY header is not here yet */
+    uint64_t began_usec;      /* this attempt */
+    struct upstream *crowded; /* its queue is full, we ask again; one reference */
+    int error;                /* of the last attempt that failed */
+    bool awaits_proxy;        /* the client's PROXY header is not here yet */
+    size_t n_peeked;          /* but so much of it */
     bool has_destination;
     struct address destination;       /* whom the client asked for, if a PROXY header said so */
     uint8_t header[PROXY_HEADER_MAX]; /* for the upstream */
@@ -32,12 +34,20 @@ extern const struct engine relay_engine;
 /* ---- connect.c ---- */
 
 /* Begins to connect to the next upstream that may take the flow. 1: connected, 0: under way, negative: no upstream is left; the
- * last one's error. */
+ * last one's error; -EAGAIN: it is to be called again in a moment. */
 int relay_connect(struct worker *w, struct flow *f) _must_check_;
 /* The attempt under way failed. Gives its socket back. */
 void relay_give_up(struct worker *w, struct flow *f, int error);
 /* The attempt under way succeeded. */
 void relay_connected(struct worker *w, struct flow *f);
+
+/* ---- broken.c ---- */
+
+/* One leg's socket failed. The flow may be over when it returns. */
+void relay_leg_gone(struct worker *w, struct flow *f, bool client, int error);
+/* Then (relay.error is set): goes on to deliver what it had sent; when the other leg signals. The same. */
+void relay_deliver(struct worker *w, struct flow *f);
+void relay_broken_event(struct worker *w, struct flow *f, uint32_t events);
 
 /* ---- ways.c ---- */
 

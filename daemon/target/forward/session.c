@@ -6,6 +6,9 @@
 #include <sys/socket.h>
 
 #include "connect.h"
+#include "health.h"
+
+#define SILENCE_USEC USEC_PER_SEC
 
 /* Keys that a new socket must be given: all that say something. */
 static uint64_t explicit_keys(const struct settings *set) {
@@ -65,7 +68,7 @@ static int find_upstream(struct session *s) {
             s->to = u;
             s->upstream.source = (struct loop_source){ .fd = fd, .on_event = session_receive };
             atomic_fetch_add(&u->flows, 1);
-            forward_connected(session_forward(s), u, w->index, 0);
+            upstream_count(&u->counters[w->index].connected, 1);
             return 0;
         }
         forward_failed(session_forward(s), u, w->index, r, w->loop.now_usec);
@@ -118,10 +121,28 @@ int session_open(struct endpoint_source *from, const struct address *peer, const
     return r;
 }
 
+void session_proved(struct session *s) {
+    if (s->proved)
+        return;
+    s->proved = true;
+    health_passed(session_forward(s)->listener, s->to);
+}
+
+void session_asks(struct session *s) {
+    uint64_t now_usec = s->flow->worker->loop.now_usec;
+
+    if (s->asked_usec == 0)
+        s->asked_usec = now_usec;
+    else if (s->asked_usec + SILENCE_USEC <= now_usec)
+        session_proved(s);
+}
+
 bool session_failed(struct session *s, int error) {
     struct flow *f = s->flow;
     struct worker *w = f->worker;
 
+    s->proved = false;
+    s->asked_usec = 0;
     forward_failed(session_forward(s), s->to, w->index, error, w->loop.now_usec);
     if (forward_n_upstreams(session_forward(s)) < 2)
         return false;

@@ -20,8 +20,10 @@ struct session {
     struct session *next;       /* in its bucket */
     struct session *older, *newer;
     struct session *next_paused;
-    bool paused;      /* not read from: the endpoint waits for room */
-    bool never_whole; /* the way to the upstream takes no UDP_SEGMENT sends */
+    bool paused;         /* not read from: the endpoint waits for room */
+    uint64_t asked_usec; /* when it was sent the first datagram that nobody refused so far */
+    bool proved;         /* the upstream is there, as far as we know */
+    bool never_whole;    /* the way to the upstream takes no UDP_SEGMENT sends */
 };
 
 /* One an endpoint: endpoint_source.own. */
@@ -53,6 +55,10 @@ int session_open(struct endpoint_source *from, const struct address *peer, const
 /* The upstream's host answered that nobody is there, or another error of its socket: tells it; the session ends if there
  * is another upstream. True: it has ended. */
 bool session_failed(struct session *s, int error);
+/* It has answered. */
+void session_proved(struct session *s);
+/* It is sent something: who does not refuse that within a second is there, though it may never answer. */
+void session_asks(struct session *s);
 extern const struct engine session_engine;
 
 static inline struct forward *session_forward(const struct session *s) {

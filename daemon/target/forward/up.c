@@ -203,6 +203,7 @@ static void forward_message(struct up *up) {
     }
     sessions_touch(sessions_of(up->s), s);
     s->flow->active_usec = up->s->worker->loop.now_usec;
+    session_asks(s);
     s->flow->client.rx_bytes += b->intake.size;
     if (b->groups.n_replies + b->intake.n_parts > DATAGRAM_REPLIES)
         send_all(up);

@@ -135,6 +135,7 @@ static enum way_result refuse_coded(const struct run *r, const char *reason) {
     const char *name = r->f->view->listener->name;
     char id[FLOW_ID_TEXT_MAX], peer[ADDRESS_TEXT_MAX];
 
+    r->way->ended = true;
     stats_add(worker_stats(r->w, r->f->view), STAT_DECODE_ERRORS, 1);
     event_log(EVENT_DECODE_FAILED,
               EVENT_FIELDS({ FIELD_LISTENER, name }, { FIELD_FLOW, flow_id_format(r->f->id, id) },
@@ -191,16 +192,18 @@ static void judge_copy(struct relay_way *way, bool large) {
         count_switch(way);
 }
 
-/* Reads; what goes wrong behind the first bytes is found by the next read. */
-static ssize_t receive(const struct run *r, uint8_t *data, size_t room) {
+/* Reads. *ret_error: what the socket told behind the first bytes; it tells only once. */
+static ssize_t receive(const struct run *r, uint8_t *data, size_t room, int *ret_error) {
     ssize_t n = recv(r->from->source.fd, data, room, 0), more;
 
+    *ret_error = 0;
     if (n <= 0 || (size_t) n >= SMALL_BYTES || r->way->alone < ALONE_READS)
         return n;
     for (unsigned i = 0; i < MORE_READS && (size_t) n < room; i++) {
         more = recv(r->from->source.fd, data + n, room - (size_t) n, 0);
         if (more <= 0) {
             r->way->ended = more == 0;
+            *ret_error = more < 0 && !is_for_later(errno) ? -errno : 0;
             break;
         }
         n += more;
@@ -212,10 +215,11 @@ static enum way_result copy(const struct run *r, struct way_coding *c) {
     size_t room = (size_t) flow_setting(r->f, SETTING_IO_BUFFER).number;
     uint8_t *data = worker_scratch(r->w, SCRATCH_IN, room);
     ssize_t n, sent;
+    int error;
 
     if (!data)
         return WAY_ON; /* level-triggered: it comes again */
-    n = receive(r, data, room);
+    n = receive(r, data, room, &error);
     if (n < 0)
         return is_for_later(errno) ? WAY_ON : sender_gone(r, -errno);
     if (n == 0) {
@@ -223,8 +227,11 @@ static enum way_result copy(const struct run *r, struct way_coding *c) {
         return c ? code(r, c, NULL, 0) : WAY_ON;
     }
     count_received(r, (size_t) n);
-    if (c)
-        return code(r, c, data, (size_t) n);
+    if (c) {
+        enum way_result result = code(r, c, data, (size_t) n);
+
+        return result == WAY_ON && error < 0 ? sender_gone(r, error) : result;
+    }
     judge_copy(r->way, (size_t) n >= MIN(LARGE_BYTES, room));
     sent = send_some(r, data, (size_t) n);
     if (sent < 0)
@@ -232,7 +239,7 @@ static enum way_result copy(const struct run *r, struct way_coding *c) {
     r->way->in_pipe = false;
     if (sent < n && pool_append(&r->w->pool, &r->way->held, data + sent, (size_t) (n - sent)) < 0)
         return receiver_gone(r, -ENOMEM);
-    return WAY_ON;
+    return error < 0 ? sender_gone(r, error) : WAY_ON;
 }
 
 /* Back to copying when pieces are small. */
