@@ -52,7 +52,8 @@ static bool is_ours(int error) {
 void forward_failed(struct forward *f, struct upstream *u, unsigned worker, int error, uint64_t now_usec) {
     upstream_count(&u->counters[worker].failed, 1);
     event_log(EVENT_UPSTREAM_FAILED, EVENT_FIELDS({ FIELD_LISTENER, f->listener }, { FIELD_UPSTREAM, u->conf.text }),
-              "%s: upstream %s did not take a flow: %s", f->listener, u->conf.text, strerror(-error));
+              "%s: upstream %s did not take a flow: %s%s", f->listener, u->conf.text, strerror(-error),
+              error == -EPERM && f->source == FORWARD_SOURCE_CLIENT ? "; source = \"client\" needs CAP_NET_ADMIN" : "");
     if (!is_ours(error))
         health_failed(f->listener, u, &f->health, error, now_usec);
 }

@@ -16,7 +16,7 @@ static uint64_t explicit_keys(const struct settings *set) {
 }
 
 /* A socket that is connected to an address of the upstream. */
-static int dial(const struct flow *f, struct upstream *u, int *ret_fd) {
+static int dial(const struct flow *f, struct upstream *u, sa_family_t *ret_domain, int *ret_fd) {
     const struct settings *set = &f->client.set->upstream;
     struct qos_socket s = { .fd = -EBADF, .type = SOCK_DGRAM };
     _cleanup_close_ int fd = -EBADF;
@@ -43,6 +43,7 @@ static int dial(const struct flow *f, struct upstream *u, int *ret_fd) {
     if (r < 0)
         return r;
     qos_serve_datagrams(&s, true);
+    *ret_domain = to.sa.sa_family;
     *ret_fd = TAKE_FD(fd);
     return 0;
 }
@@ -63,7 +64,7 @@ static int find_upstream(struct session *s) {
         if (!u)
             return r;
         tried.list[tried.n++] = u;
-        r = dial(f, u, &fd);
+        r = dial(f, u, &s->domain, &fd);
         if (r >= 0) {
             s->to = u;
             s->upstream.source = (struct loop_source){ .fd = fd, .on_event = session_receive };

@@ -16,6 +16,7 @@ struct session {
     struct endpoint_source *from;
     struct upstream *to;        /* one reference */
     struct leg upstream;        /* the connected socket */
+    sa_family_t domain;         /* of that */
     struct datagram_meta local; /* whom the client spoke to: answers leave from there */
     struct session *next;       /* in its bucket */
     struct session *older, *newer;

@@ -132,7 +132,7 @@ static unsigned route_of(struct up *up, struct session *s) {
                                         .tos = forward_map_tos(session_forward(s), meta->tos) };
     struct datagram_routes *routes = &up->b->routes;
     struct datagram_route *new = &routes->items[routes->n];
-    struct sockaddr_storage to = { .ss_family = (sa_family_t) s->flow->endpoint->socket.domain };
+    struct sockaddr_storage to = { .ss_family = s->domain };
     struct msghdr msg = { .msg_name = &to };
 
     datagram_control_write(&msg, &new->control, &mark, marks_pass(&s->flow->client.set->upstream));
