@@ -118,7 +118,7 @@ def test_dnsmasq(serve, program):
     daemon.wait_counters(rx_datagrams=6, tx_datagrams=6, upstream_errors=0)
 
 
-@pytest.mark.parametrize("options", [["-P", "4"], ["-R"], ["-u", "-b", "50M", "-l", "1200"], ["-u", "-b", "50M", "-R"]],
+@pytest.mark.parametrize("options", [["-P", "4"], ["-R"], ["-u", "-b", "5M", "-l", "1200"], ["-u", "-b", "5M", "-R"]],
                          ids=["streams", "reverse", "datagrams", "datagrams-reverse"])
 def test_iperf3(make_daemon, program, options):
     """It wants both protocols at one port."""
@@ -131,6 +131,6 @@ def test_iperf3(make_daemon, program, options):
     result = json.loads(output_of("iperf3", "-c", LOOPBACK, "-p", ours, "-t", 1, "-J", *options))
     assert "error" not in result
     total = result["end"].get("sum") or result["end"]["sum_received"]
-    assert total["bytes"] > 1_000_000
+    assert total["bytes"] > 300_000
     assert total.get("lost_percent", 0) < 20
     assert [row["failures"] for row in daemon.call("Upstreams")["upstreams"]] == [0, 0]

@@ -88,8 +88,8 @@ static int dial(const struct forward *forward, const struct flow *f, struct upst
     connected = connect(fd, (struct sockaddr *) &to, size) >= 0;
     if (!connected && errno != EINPROGRESS)
         return -errno;
-    /* A near upstream has answered by now: asking once more is cheaper than waiting for a signal. What it answers is told only
-     * once. */
+    /* A near upstream has answered by now: asking once more is cheaper than waiting for a signal. What it answers is
+     * told only once. */
     if (!connected)
         connected = connect(fd, (struct sockaddr *) &to, size) >= 0 || errno == EISCONN;
     if (!connected && errno != EALREADY && errno != EINPROGRESS)
