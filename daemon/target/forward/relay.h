@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Relayed TCP flows, shared by the files of the engine: relay.c (life, events, timers), ways.c (bytes from one leg to the
- * other), broken.c (a leg that failed), connect.c (finding and reaching an upstream). All on the worker that owns the flow.
+ * Relayed TCP flows, shared by the files of the engine: relay.c (life, events, timers), connect.c (finding and reaching an
+ * upstream), greeting.c (PROXY headers of clients), ways.c (bytes from one leg to the other), broken.c (a leg that
+ * failed). All on the worker that owns the flow.
  */
 #pragma once
 
@@ -40,6 +41,15 @@ int relay_connect(struct worker *w, struct flow *f) _must_check_;
 void relay_give_up(struct worker *w, struct flow *f, int error);
 /* The attempt under way succeeded. */
 void relay_connected(struct worker *w, struct flow *f);
+
+/* ---- greeting.c ---- */
+
+/* Is it to begin with a PROXY header? */
+bool relay_is_trusted(const struct flow *f);
+/* Takes exactly the header out of the socket. 1: it is here, 0: not whole yet; -EBADMSG: it is none; -EDQUOT: the client that it
+ * names has max_connections_per_source flows. */
+int relay_read_proxy_header(struct flow *f) _must_check_;
+void relay_refuse_proxy_header(struct worker *w, struct flow *f);
 
 /* ---- broken.c ---- */
 
