@@ -4,9 +4,10 @@
 #define TICKS_PER_USEC UINT64_C(16000)
 #define TICKS_PER_SEC (TICKS_PER_USEC * USEC_PER_SEC)
 
-/* Of at most a burst, 1G: no product here is larger than 64 bits hold. Rounded up: a limit is not exceeded. */
+/* Of at most a burst, 1G: no product here is larger than 64 bits hold. Rounded down, so that a burst may be cut into any
+ * pieces; a tick is far less than a byte. */
 static uint64_t ticks_of(const struct rate_limit *limit, uint64_t n) {
-    return (n * TICKS_PER_SEC + limit->per_sec - 1) / limit->per_sec;
+    return n * TICKS_PER_SEC / limit->per_sec;
 }
 
 /* How long an empty bucket takes to be full. */

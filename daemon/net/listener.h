@@ -43,6 +43,7 @@ struct listener {
     unsigned refs; /* atomic */
     char *name;
     struct admission admission;
+    struct bucket bucket;      /* of rate_limit */
     _Atomic unsigned sessions; /* of UDP, among admission.flows */
     struct stats *stats;       /* one a worker */
     unsigned n_stats;

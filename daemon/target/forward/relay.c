@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "rate.h"
 #include "recode.h"
 
 /* How long a flow that we end may take to deliver what it holds, and then its peers to close. */
@@ -32,8 +33,8 @@ static void arm_timer(struct worker *w, struct flow *f) {
     const struct relay *r = &f->relay;
     uint64_t at_usec = UINT64_MAX;
 
-    if (f->state != FLOW_OPEN)
-        return; /* armed by whoever ends it */
+    if (f->state != FLOW_OPEN || f->rests)
+        return; /* armed by whoever ends it, or by the limit */
     if (r->connecting)
         at_usec = sooner(at_usec, r->setup->began_usec, setting_usec(f, SETTING_CONNECT_TIMEOUT));
     at_usec = sooner(at_usec, f->active_usec, setting_usec(f, SETTING_IDLE_TIMEOUT));
@@ -48,14 +49,15 @@ static void arm_timer(struct worker *w, struct flow *f) {
 /* ---- what is watched ---- */
 
 /* A leg with nothing left to say either way is not watched: the kernel would go on telling of its end. */
-static void watch(struct worker *w, struct leg *leg, const struct relay_way *from, const struct relay_way *to) {
+static void watch(struct worker *w, const struct flow *f, struct leg *leg, const struct relay_way *from,
+                  const struct relay_way *to) {
     uint32_t events = 0;
 
     if (from->ended && to->shut) {
         loop_remove(&w->loop, &leg->source);
         return;
     }
-    if (!from->ended && !way_blocked(from))
+    if (!from->ended && !way_blocked(from) && !f->rests)
         events |= EPOLLIN;
     if (way_blocked(to))
         events |= EPOLLOUT;
@@ -63,8 +65,8 @@ static void watch(struct worker *w, struct leg *leg, const struct relay_way *fro
 }
 
 static void watch_both(struct worker *w, struct flow *f) {
-    watch(w, &f->client, &f->relay.to_upstream, &f->relay.to_client);
-    watch(w, &f->relay.upstream, &f->relay.to_client, &f->relay.to_upstream);
+    watch(w, f, &f->client, &f->relay.to_upstream, &f->relay.to_client);
+    watch(w, f, &f->relay.upstream, &f->relay.to_client, &f->relay.to_upstream);
 }
 
 /* ---- ends ---- */
@@ -75,6 +77,7 @@ static void leg_gone(struct worker *w, struct flow *f, bool client, int error) {
     struct relay_way *to = client ? &f->relay.to_client : &f->relay.to_upstream;
     int ignored;
 
+    rate_lift(f);
     way_drop(w, to);
     to->ended = to->shut = true;
     for (enum way_result r = WAY_ON; r == WAY_ON && !from->ended && !way_blocked(from);) {
@@ -166,7 +169,7 @@ static void on_leg(struct flow *f, bool client, uint32_t events) {
         return;
     if (settle(w, f))
         return;
-    if (failed && leg->source.watched && (from->ended || way_blocked(from)))
+    if (failed && leg->source.watched && (from->ended || way_blocked(from) || f->rests))
         stop_watching(w, f, leg);
 }
 
@@ -178,14 +181,17 @@ static void on_upstream(struct loop_source *source, uint32_t events) {
     on_leg(CONTAINER_OF(CONTAINER_OF(source, struct leg, source), struct flow, relay.upstream), false, events);
 }
 
-/* On the ready list: a leg that failed is not watched any more, but may have left something. */
+/* On the ready list, or after a rest. A leg that failed is not watched any more, but may have left something. */
 static void turn(struct worker *w, struct flow *f) {
-    if (f->state == FLOW_LINGERING || f->relay.connecting)
+    struct relay *r = &f->relay;
+    struct relay_way *first = r->down_first ? &r->to_client : &r->to_upstream;
+
+    if (f->state == FLOW_LINGERING || r->connecting || f->rests)
         return;
-    if (run(w, f, &f->relay.to_upstream, true) || run(w, f, &f->relay.to_client, true))
+    if (run(w, f, first, true) || run(w, f, first == &r->to_client ? &r->to_upstream : &r->to_client, true))
         return;
-    if (!settle(w, f) && (!f->client.source.watched || !f->relay.upstream.source.watched) && f->state == FLOW_OPEN &&
-        (!f->relay.to_upstream.ended || !f->relay.to_client.ended))
+    if (!settle(w, f) && (!f->client.source.watched || !r->upstream.source.watched) && f->state == FLOW_OPEN &&
+        (!r->to_upstream.ended || !r->to_client.ended) && !f->rests)
         worker_ready(w, f);
 }
 
@@ -406,9 +412,18 @@ static void expire_setup(struct worker *w, struct flow *f) {
         fail_over(w, f, -ETIMEDOUT);
 }
 
+/* It may read again. */
+static void expire_rest(struct worker *w, struct flow *f) {
+    rate_due(f);
+    turn(w, f);
+    arm_timer(w, f);
+}
+
 static void expire(struct worker *w, struct flow *f) {
     if (f->state != FLOW_OPEN)
         life_end(w, f, LIFE_END_CLOSED, 0);
+    else if (f->rests)
+        expire_rest(w, f);
     else if (f->relay.connecting && is_due(w, f->relay.setup->began_usec, setting_usec(f, SETTING_CONNECT_TIMEOUT)))
         expire_setup(w, f);
     else if (is_due(w, f->active_usec, setting_usec(f, SETTING_IDLE_TIMEOUT)) ||
@@ -426,6 +441,7 @@ static void finish(struct worker *w, struct flow *f) {
         return;
     }
     f->state = FLOW_FINISHING;
+    rate_release(f);
     wheel_arm(&w->loop.wheel, &f->timer, w->loop.now_usec + FINISH_USEC);
     f->relay.to_upstream.ended = f->relay.to_client.ended = true;
     if (!run(w, f, &f->relay.to_upstream, false) && !run(w, f, &f->relay.to_client, false))

@@ -57,6 +57,18 @@ static void more_than_the_burst_never_passes(void **state) {
     assert_int_equal(bucket_tokens(&b, &slow, NOW), 4000);
 }
 
+static void a_burst_may_be_cut_into_any_pieces(void **state) {
+    for (uint64_t per_sec = 125; per_sec < 100000; per_sec += 77)
+        for (uint64_t piece = 1; piece <= 64; piece++) {
+            const struct rate_limit limit = { .per_sec = per_sec, .burst = 12 * piece };
+            struct bucket b = { 0 };
+
+            for (unsigned i = 0; i < 12; i++)
+                assert_true(bucket_try(&b, &limit, piece, NOW));
+            assert_false(bucket_try(&b, &limit, 1, NOW));
+        }
+}
+
 static void payloads_are_counted_one_by_one(void **state) {
     struct bucket b = { 0 };
     unsigned n = 0;
@@ -174,6 +186,7 @@ int main(void) {
         cmocka_unit_test(zeros_are_a_full_bucket),
         cmocka_unit_test(it_fills_at_its_rate),
         cmocka_unit_test(more_than_the_burst_never_passes),
+        cmocka_unit_test(a_burst_may_be_cut_into_any_pieces),
         cmocka_unit_test(payloads_are_counted_one_by_one),
         cmocka_unit_test(any_sequence_stays_within_the_limit),
         cmocka_unit_test(who_takes_ahead_waits_in_turn),
