@@ -75,6 +75,113 @@ static bool equal_keepalive(const union setting_value *a, const union setting_va
            a->keepalive.count == b->keepalive.count;
 }
 
+/* Limits of a limit in payloads; those in bytes are the row's. */
+#define PAYLOADS_MAX INT64_C(10000000)
+#define PAYLOADS_BURST_MAX INT64_C(1000000)
+#define BURST_MIN INT64_C(1024)
+#define BURST_MAX (INT64_C(1) << 30)
+
+/* What passes at once unless it is said: 100 ms of the rate, but not so little that a few large payloads are too many. */
+static int64_t default_burst(bool payloads, int64_t per_sec) {
+    int64_t least = payloads ? 32 : 64 * 1024, most = payloads ? PAYLOADS_BURST_MAX : BURST_MAX;
+
+    return MIN(MAX(per_sec / 10, least), most);
+}
+
+/* "1000pps" */
+static int parse_payload_rate(const char *text, int64_t *ret) {
+    size_t n = strspn(text, "0123456789");
+    char digits[24];
+
+    if (!streq(text + n, "pps") || n >= sizeof(digits))
+        return -EINVAL;
+    memcpy(digits, text, n);
+    digits[n] = '\0';
+    return unit_parse_decimal(digits, ret);
+}
+
+static int parse_limit_rate(const struct setting *s, const char *text, bool *ret_payloads, int64_t *ret) {
+    int r = parse_payload_rate(text, ret);
+
+    *ret_payloads = r != -EINVAL;
+    if (*ret_payloads)
+        return r < 0 || *ret < 1 || *ret > PAYLOADS_MAX ? -ERANGE : 0;
+    r = unit_parse_rate(text, ret);
+    if (r == 0 && (*ret < s->min || *ret > s->max))
+        return -ERANGE;
+    return r;
+}
+
+static int parse_burst(const char *text, bool payloads, int64_t *ret) {
+    int r = payloads ? unit_parse_decimal(text, ret) : unit_parse_size(text, ret);
+
+    if (r == 0 && (payloads ? *ret < 1 || *ret > PAYLOADS_BURST_MAX : *ret < BURST_MIN || *ret > BURST_MAX))
+        return -ERANGE;
+    return r;
+}
+
+static int refuse_limit(const struct setting *s, const char *text, int error, char **ret_reason) {
+    char quoted[REASON_QUOTE_MAX], min[UNIT_TEXT_MAX], max[UNIT_TEXT_MAX], most[UNIT_TEXT_MAX];
+
+    reason_quote(text, quoted);
+    if (error == -ERANGE)
+        return reason_set(ret_reason, error, "%s %s is out of range %s-%s,1K-%s or 1pps-%lldpps,1-%lld", s->name,
+                          quoted, unit_format_rate(s->min, min), unit_format_rate(s->max, max),
+                          unit_format_size(BURST_MAX, most), (long long) PAYLOADS_MAX, (long long) PAYLOADS_BURST_MAX);
+    return reason_set(ret_reason, error,
+                      "%s is not RATE or RATE,BURST, write for example 50Mbit or 50Mbit,256K, 1000pps or 1000pps,64, "
+                      "or %s",
+                      quoted, s->zero_word);
+}
+
+static int parse_limit(const struct setting *s, const char *text, union setting_value *ret, char **ret_reason) {
+    int64_t per_sec, burst = 0;
+    char words[2][32];
+    int n, end = 0, r = -EINVAL;
+    bool payloads;
+
+    if (streq(text, s->zero_word)) {
+        ret->limit = (struct rate_limit){ 0 };
+        return 0;
+    }
+    n = sscanf(text, "%31[^, ]%n,%31[^, ]%n", words[0], &end, words[1], &end);
+    if (n >= 1 && !text[end])
+        r = parse_limit_rate(s, words[0], &payloads, &per_sec);
+    if (r == 0 && n == 2)
+        r = parse_burst(words[1], payloads, &burst);
+    if (r < 0)
+        return refuse_limit(s, text, r, ret_reason);
+    ret->limit.per_sec = (uint64_t) per_sec;
+    ret->limit.payloads = payloads;
+    ret->limit.burst = (uint64_t) (n == 2 ? burst : default_burst(payloads, per_sec));
+    return 0;
+}
+
+/* The burst only where it is another one than the rate's own. */
+static char *format_limit(const struct setting *s, const union setting_value *v) {
+    int64_t per_sec = (int64_t) v->limit.per_sec, burst = (int64_t) v->limit.burst;
+    bool payloads = v->limit.payloads, usual = burst == default_burst(payloads, per_sec);
+    char rate_text[UNIT_TEXT_MAX], burst_text[UNIT_TEXT_MAX], *text = NULL;
+
+    if (per_sec == 0)
+        return strdup(s->zero_word);
+    if (payloads) {
+        snprintf(rate_text, sizeof(rate_text), "%lldpps", (long long) per_sec);
+        snprintf(burst_text, sizeof(burst_text), "%lld", (long long) burst);
+    } else {
+        unit_format_rate(per_sec, rate_text);
+        unit_format_size(burst, burst_text);
+    }
+    if (asprintf(&text, "%s%s%s", rate_text, usual ? "" : ",", usual ? "" : burst_text) < 0)
+        return NULL;
+    return text;
+}
+
+static bool equal_limit(const union setting_value *a, const union setting_value *b) {
+    return a->limit.per_sec == b->limit.per_sec && a->limit.payloads == b->limit.payloads &&
+           a->limit.burst == b->limit.burst;
+}
+
 static int parse_name(const struct setting *s, const char *text, union setting_value *ret, char **ret_reason) {
     size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-");
     char quoted[REASON_QUOTE_MAX];
@@ -179,6 +286,7 @@ static const struct setting_type_ops types[SETTING_TYPE_MAX] = {
     [SETTING_TYPE_KEEPALIVE] = { .parse = parse_keepalive, .format = format_keepalive, .equal = equal_keepalive },
     [SETTING_TYPE_NAME] = { .parse = parse_name, .format = format_name, .equal = equal_name },
     [SETTING_TYPE_CODING] = { .parse = parse_coding, .format = format_coding, .equal = equal_coding },
+    [SETTING_TYPE_LIMIT] = { .parse = parse_limit, .format = format_limit, .equal = equal_limit },
     [SETTING_TYPE_CIDR_LIST] = { .parse = parse_cidrs,
                                  .format = format_cidrs,
                                  .equal = equal_cidrs,

@@ -46,6 +46,9 @@ enum setting_id {
     SETTING_HALF_CLOSE_TIMEOUT,
     SETTING_SESSION_TIMEOUT,
     SETTING_DEFER_ACCEPT,
+    SETTING_RATE_LIMIT, /* these three in a row: whose limit it is */
+    SETTING_RATE_LIMIT_PER_SOURCE,
+    SETTING_RATE_LIMIT_PER_FLOW,
     SETTING_MAX_CONNECTIONS,
     SETTING_MAX_CONNECTIONS_PER_SOURCE,
     SETTING_ALLOW,
@@ -77,6 +80,7 @@ enum setting_type {
     SETTING_TYPE_KEEPALIVE, /* keepalive; idle_sec 0 is off */
     SETTING_TYPE_NAME,      /* name: [a-z0-9_-], for congestion */
     SETTING_TYPE_CODING,    /* coding; the level is 0 where it means nothing */
+    SETTING_TYPE_LIMIT,     /* limit; per_sec 0 is off */
     SETTING_TYPE_CIDR_LIST, /* cidrs, never NULL in a value that is set */
     SETTING_TYPE_MAX,
 };
@@ -106,6 +110,13 @@ enum compression_unit {
     COMPRESSION_UNIT_PAYLOAD,
 };
 
+/* So much a second, and so much at once after a silence. */
+struct rate_limit {
+    uint64_t per_sec : 63; /* bytes or payloads; 0: no limit */
+    uint64_t payloads : 1; /* they are counted, not their bytes */
+    uint64_t burst;        /* never 0 where there is a limit */
+};
+
 union setting_value {
     int64_t number;
     struct {
@@ -116,6 +127,7 @@ union setting_value {
         uint8_t id; /* enum coding */
         int8_t level;
     } coding;
+    struct rate_limit limit;
     struct cidr_list *cidrs; /* owned: one reference */
 };
 

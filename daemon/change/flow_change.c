@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "engine.h"
+#include "rate.h"
 
 static int remember(struct transaction_worker *tw, const struct flow *f) {
     if (f->id.slot >= tw->n_before) {
@@ -84,6 +85,7 @@ static uint64_t apply_daemon_settings(struct worker *w, struct flow *f, const st
 
         if (!(keys & SETTING_BIT(id)) || !is_daemon_setting(id))
             continue;
+        rate_change(w, f, id, set);
         engine_of(f)->apply(w, f, id, set, &result);
         if (result.outcome == QOS_DEFERRED)
             kept |= SETTING_BIT(id);

@@ -123,6 +123,15 @@ static bool same_listen(const struct config_listener *a, const struct config_lis
     return true;
 }
 
+static bool same_join(const struct config_listener *a, const struct config_listener *b) {
+    if (a->n_joins != b->n_joins)
+        return false;
+    for (size_t i = 0; i < a->n_joins; i++)
+        if (!streq(a->joins[i].text, b->joins[i].text))
+            return false;
+    return true;
+}
+
 /* Do the files say something else of a listener that stays, or does its profile? */
 static bool has_changed(const struct reload *r, const struct plan_listener *pl) {
     const struct config_listener *now = pl->conf, *before = config_listener(r->job.change->config, now->name);
@@ -134,7 +143,7 @@ static bool has_changed(const struct reload *r, const struct plan_listener *pl) 
            !same_text(before->reply, now->reply) || before->journal_rate != now->journal_rate ||
            before->journal_size != now->journal_size ||
            !same_text(before->profile ? before->profile->name : NULL, now->profile ? now->profile->name : NULL) ||
-           !config_forward_equal(before->forward, now->forward) || !same_listen(before, now);
+           !config_forward_equal(before->forward, now->forward) || !same_listen(before, now) || !same_join(before, now);
 }
 
 /* Names of what came, went and changed, for the answer. */

@@ -150,6 +150,7 @@ static const struct check_key keys[] = {
     { "target", NULL, take_target },
     { "profile", NULL, take_profile },
     { "listen", NULL, take_listen },
+    { "join", NULL, check_join_list },
     { "framing", NULL, take_framing }, /* before the reply, which it must carry */
     { "reply", "ack", take_reply },
     { "journal_rate", "journal", take_journal_rate },

@@ -26,6 +26,7 @@ static const struct {
     [SETTING_TYPE_NAME] = { 0, "write it as a string, for example \"cubic\"" },
     [SETTING_TYPE_WORD] = { 0, "write it as a string" },
     [SETTING_TYPE_CODING] = { 0, "write it as a string, for example \"zlib:6\"" },
+    [SETTING_TYPE_LIMIT] = { 0, "write it as a string, for example \"50Mbit\" or \"1000pps,64\"" },
     [SETTING_TYPE_CIDR_LIST] = { BIT(NODE_LIST), "write a list of strings, for example [ \"10.0.0.0/8\" ]" },
 };
 

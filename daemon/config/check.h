@@ -26,6 +26,8 @@ void check_unknown_key(struct load *l, const struct node *n, const char *const *
 
 /* check-listener.c: one listener. */
 int check_listener(struct load *l, const struct node *group, struct config_listener *into) _must_check_;
+/* check-join.c: its key `join`. */
+int check_join_list(struct load *l, const struct node *n, void *into) _must_check_;
 /* check-forward.c: the keys of target forward, `n` of them. */
 extern const struct check_key forward_keys[];
 extern const size_t n_forward_keys;

@@ -41,6 +41,9 @@ static void listener_done(struct config_listener *l) {
     for (size_t i = 0; i < l->n_listen; i++)
         free(l->listen[i].text);
     free(l->listen);
+    for (size_t i = 0; i < l->n_joins; i++)
+        free(l->joins[i].text);
+    free(l->joins);
     forward_free(l->forward);
     free(l->reply);
     free(l->name);

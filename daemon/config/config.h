@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,6 +19,7 @@
 #define CONFIG_LISTENERS_MAX 256
 #define CONFIG_PROFILES_MAX 256
 #define CONFIG_LISTEN_MAX 64 /* entries of one `listen` list */
+#define CONFIG_JOINS_MAX 64  /* of one `join` list: above 20 the kernel's igmp_max_memberships decides */
 #define CONFIG_FILE_BYTES_MAX (4 * 1024 * 1024)
 #define CONFIG_REPLY_MAX 4096
 #define CONFIG_WORKERS_MAX 256
@@ -50,6 +52,14 @@ struct config_listen {
     char *text; /* canonical: "tcp:127.0.0.1:7000" */
     int type;   /* SOCK_STREAM or SOCK_DGRAM */
     struct address address;
+    struct config_where where;
+};
+
+/* One entry of `join`. */
+struct config_join {
+    char *text;                  /* canonical: "239.1.2.3", "ff02::1%eth0" */
+    struct address group;        /* without a port */
+    char interface[IF_NAMESIZE]; /* empty: as the routes say */
     struct config_where where;
 };
 
@@ -118,6 +128,8 @@ struct config_listener {
     struct config_forward *forward; /* NULL for other targets */
     struct config_listen *listen;
     size_t n_listen;
+    struct config_join *joins; /* multicast groups for its UDP endpoints */
+    size_t n_joins;
     struct settings settings; /* own overrides */
     struct config_where where;
     struct config_where where_listen;

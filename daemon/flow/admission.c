@@ -7,12 +7,6 @@
 
 #define BUCKETS_MIN 16
 
-struct admission_source {
-    struct admission_source *next;
-    uint8_t key[16];
-    unsigned flows;
-};
-
 int admission_init(struct admission *a) {
     *a = (struct admission){ 0 };
     if (getrandom(&a->seed, sizeof(a->seed), 0) != sizeof(a->seed))
@@ -124,31 +118,30 @@ static struct admission_source *find_or_add(const struct admission *a, struct ad
     return *at;
 }
 
-bool admission_source_enter(struct admission *a, const uint8_t key[static 16], unsigned limit) {
+struct admission_source *admission_source_enter(struct admission *a, const uint8_t key[static 16], unsigned limit) {
     uint64_t hash = hash_of(a, key);
     struct admission_shard *s = &a->shards[hash % ADMISSION_SHARDS];
     struct admission_source *source;
-    bool entered;
 
     pthread_mutex_lock(&s->lock);
     source = find_or_add(a, s, hash, key);
-    entered = source && (limit == 0 || source->flows < limit);
-    if (entered)
+    if (source && limit > 0 && source->flows >= limit)
+        source = NULL;
+    if (source)
         source->flows++;
     pthread_mutex_unlock(&s->lock);
-    return entered;
+    return source;
 }
 
-void admission_source_leave(struct admission *a, const uint8_t key[static 16]) {
-    uint64_t hash = hash_of(a, key);
+void admission_source_leave(struct admission *a, struct admission_source *source) {
+    uint64_t hash = hash_of(a, source->key);
     struct admission_shard *s = &a->shards[hash % ADMISSION_SHARDS];
-    struct admission_source **at, *source;
+    struct admission_source **at;
 
     pthread_mutex_lock(&s->lock);
-    at = find(s, hash, key);
-    source = *at;
-    assert(source); /* it was counted when it came in */
     if (--source->flows == 0) {
+        at = find(s, hash, source->key);
+        assert(*at == source);
         *at = source->next;
         s->n_sources--;
         free(source);

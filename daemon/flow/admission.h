@@ -10,9 +10,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bucket.h"
 #include "macro.h"
 
 #define ADMISSION_SHARDS 16
+
+/* An address that has flows, and exists as long as it has. */
+struct admission_source {
+    struct admission_source *next;
+    uint8_t key[16];
+    unsigned flows;
+    struct bucket bucket; /* of rate_limit_per_source */
+};
 
 struct admission_shard {
     pthread_mutex_t lock;
@@ -39,6 +48,8 @@ bool admission_leave(struct admission *a);
 /* The workers that wait, cleared: bits into ret_mask. */
 void admission_take_paused(struct admission *a, uint64_t ret_mask[static 4]);
 
-/* Counts a flow of a source. False: over `limit` (0 is unlimited), nothing counted. -ENOMEM counts as over. */
-bool admission_source_enter(struct admission *a, const uint8_t key[static 16], unsigned limit);
-void admission_source_leave(struct admission *a, const uint8_t key[static 16]);
+/* Counts a flow of a source, and returns that. NULL: over `limit` (0 is unlimited), nothing counted. So it is without
+ * memory. */
+struct admission_source *admission_source_enter(struct admission *a, const uint8_t key[static 16],
+                                                unsigned limit) _must_check_;
+void admission_source_leave(struct admission *a, struct admission_source *source);

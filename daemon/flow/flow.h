@@ -5,10 +5,12 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "address.h"
+#include "admission.h"
 #include "codec.h"
 #include "effective.h"
 #include "frame.h"
@@ -87,6 +89,7 @@ struct relay {
     bool connecting : 1;    /* which of the two it is */
     bool half_closed : 1;   /* one way is shut */
     bool client_failed : 1; /* error is that of the client leg */
+    bool down_first : 1;    /* after a rest it is the upstream's turn to be read */
     bool has_received : 1;  /* the mark that the upstream's segments carry is known: */
     uint8_t received_tos;
     int error; /* of the leg whose socket failed; 0: none did */
@@ -99,11 +102,16 @@ struct flow {
     bool v4_mapped : 1;
     bool ready : 1;     /* on the worker's ready list */
     bool datagrams : 1; /* a session of UDP: the client leg has no socket of its own (fd negative) */
+    bool rests : 1;     /* over a limit: not read from until its timer is due (rate.h) */
+    bool paid : 1;      /* what the next read may bring has been taken from the buckets */
+    bool unlimited : 1; /* is about to end: limits do not hold it up */
     uint8_t received_tos;
-    uint8_t received_label;     /* enum qos_mark_label */
-    struct worker *worker;      /* owner */
-    struct listener_view *view; /* one reference */
-    struct endpoint *endpoint;  /* one reference: where it came in */
+    uint8_t received_label;          /* enum qos_mark_label */
+    struct worker *worker;           /* owner */
+    struct listener_view *view;      /* one reference */
+    struct endpoint *endpoint;       /* one reference: where it came in */
+    struct admission_source *source; /* counted there */
+    struct bucket bucket;            /* of rate_limit_per_flow */
     struct address peer;
     uint64_t opened_usec, active_usec;
     struct timer timer;
@@ -134,6 +142,8 @@ struct flow {
         struct session *session; /* the same for UDP */
     };
 };
+
+static_assert(sizeof(struct flow) <= 288, "an idle flow costs little");
 
 /* What applies settings to this flow's client leg. */
 struct qos_socket flow_qos_socket(const struct flow *f, int domain);

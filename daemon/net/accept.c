@@ -89,6 +89,7 @@ static bool admit(struct endpoint_source *from, int fd, const struct address *pe
     const struct settings *set = &from->view->set->settings;
     struct admission *a = &from->view->listener->admission;
     unsigned limit = (unsigned) set->v[SETTING_MAX_CONNECTIONS_PER_SOURCE].number;
+    struct admission_source *source;
     uint8_t key[16];
     int r;
 
@@ -97,13 +98,14 @@ static bool admit(struct endpoint_source *from, int fd, const struct address *pe
         refuse(from, fd, peer, STAT_REFUSED_DENIED, "not permitted by allow and deny");
         return false;
     }
-    if (!admission_source_enter(a, key, limit)) {
+    source = admission_source_enter(a, key, limit);
+    if (!source) {
         refuse(from, fd, peer, STAT_REFUSED_SOURCE, "max_connections_per_source is reached");
         return false;
     }
-    r = life_open(from, fd, peer);
+    r = life_open(from, fd, peer, source);
     if (r < 0) {
-        admission_source_leave(a, key);
+        admission_source_leave(a, source);
         refuse(from, fd, peer, STAT_REFUSED_UNAVAILABLE, strerror(-r));
         return false;
     }

@@ -9,6 +9,8 @@
 #include "accept.h"
 #include "datagram_batch.h"
 #include "event.h"
+#include "rate.h"
+#include "sources.h"
 
 /* How long a turn may compress and decompress before the worker's other sources have theirs. */
 #define CODING_USEC (2 * USEC_PER_MSEC)
@@ -23,10 +25,21 @@ struct turn {
     const struct settings *set;
     struct stats *stats;
     struct target *target;
-    bool codes, reflects;
-    int route; /* of replies to the open message; -1: not known yet */
+    bool codes, reflects, limited;
+    struct bucket *source; /* of who sent the open message; NULL: none is needed */
+    int route;             /* of replies to the open message; -1: not known yet */
     uint64_t until_usec;
 };
+
+/* Without memory for the table, sources are not limited. */
+static void prepare_sources(const struct turn *t) {
+    const struct rate_limit *limit = &t->set->v[SETTING_RATE_LIMIT_PER_SOURCE].limit;
+
+    if (limit->per_sec > 0 && !t->s->own)
+        t->s->own = sources_new();
+    if (limit->per_sec > 0 && t->s->own)
+        sources_use(t->s->own, limit);
+}
 
 static void turn_init(struct turn *t, struct endpoint_source *s, struct datagram_batch *b) {
     const struct settings *set = &s->view->set->settings;
@@ -41,7 +54,10 @@ static void turn_init(struct turn *t, struct endpoint_source *s, struct datagram
                  set->v[SETTING_DECOMPRESSION].coding.id != CODING_OFF,
         .reflects = !settings_inherits(set, SETTING_DSCP) && set->v[SETTING_DSCP].number == DSCP_REFLECT,
         .route = -1,
+        .limited = rate_any(set),
     };
+    if (t->limited)
+        prepare_sources(t);
     if (t->codes)
         t->until_usec = loop_clock_usec() + CODING_USEC;
 }
@@ -185,6 +201,13 @@ void datagram_count_received(struct endpoint_source *s, const struct datagram_in
         count_drops(s, meta->drops);
 }
 
+/* A flow's limit means nothing here: there are none. */
+static bool permits(const struct turn *t, size_t size) {
+    struct bucket *const buckets[RATE_LIMITS] = { &t->s->view->listener->bucket, t->source };
+
+    return rate_permits(t->set, buckets, size, t->s->worker->loop.now_usec);
+}
+
 /* The next message, counted. False: there is none. */
 static bool open_message(struct turn *t) {
     struct datagram_intake *in = &t->b->intake;
@@ -198,6 +221,8 @@ static bool open_message(struct turn *t) {
     if (!accept_permits(t->set, key)) {
         stats_add(t->stats, STAT_REFUSED_DENIED, in->n_parts);
         datagram_intake_skip(in);
+    } else if (t->limited && t->s->own) {
+        t->source = sources_find(t->s->own, key);
     }
     return true;
 }
@@ -219,6 +244,10 @@ static bool answer_message(struct turn *t) {
             return false;
         if (!datagram_intake_take(&b->intake, &span))
             return true;
+        if (t->limited && !permits(t, span.size)) {
+            stats_add(t->stats, STAT_RATE_LIMITED, 1);
+            continue;
+        }
         coded = b->coded.used;
         if (!answer(t, span))
             b->coded.used = coded;
@@ -330,6 +359,7 @@ static void stop(struct endpoint_source *s) {
         (void) go_on(s, b);
         datagram_batch_give_back(s, b);
     }
+    s->own = sources_free(s->own);
     datagram_end(s);
 }
 

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "engine.h"
+#include "rate.h"
 
 static const struct {
     const char *text;
@@ -62,9 +63,9 @@ void life_end(struct worker *w, struct flow *f, enum life_end why, int error) {
     struct listener_view *view = f->view;
     struct stats *stats = worker_stats(w, view);
     bool failed = why == LIFE_END_RESET || why == LIFE_END_UPSTREAM || why == LIFE_END_ERROR;
-    uint8_t key[16];
 
     log_end(f, why, error);
+    rate_release(f);
     if (ends[why].counter != STAT_CLOSED)
         stats_add(stats, ends[why].counter, 1);
     stats_add(stats, STAT_CLOSED, 1);
@@ -81,8 +82,7 @@ void life_end(struct worker *w, struct flow *f, enum life_end why, int error) {
     f->endpoint = endpoint_unref(f->endpoint);
     if (f->datagrams)
         atomic_fetch_sub(&view->listener->sessions, 1);
-    address_key(&f->peer, key);
-    admission_source_leave(&view->listener->admission, key);
+    admission_source_leave(&view->listener->admission, f->source);
     worker_leave(w, view->listener);
     f->view = listener_view_unref(view);
     if (f->ready)
@@ -170,7 +170,7 @@ static void on_expire(struct timer *timer) {
 }
 
 /* A slot for a flow that comes in at an endpoint; references are still to be taken. */
-static struct flow *take(struct endpoint_source *from, const struct address *peer) {
+static struct flow *take(struct endpoint_source *from, const struct address *peer, struct admission_source *source) {
     struct worker *w = from->worker;
     struct flow *f = flow_table_take(&w->flows);
 
@@ -179,6 +179,7 @@ static struct flow *take(struct endpoint_source *from, const struct address *pee
     f->worker = w;
     f->view = from->view;
     f->endpoint = from->endpoint;
+    f->source = source;
     f->peer = *peer;
     f->v4_mapped = address_is_v4_mapped(peer);
     f->opened_usec = f->active_usec = w->loop.now_usec;
@@ -195,9 +196,9 @@ static void take_references(struct flow *f) {
     effective_ref(f->client.set);
 }
 
-int life_open(struct endpoint_source *from, int fd, const struct address *peer) {
+int life_open(struct endpoint_source *from, int fd, const struct address *peer, struct admission_source *source) {
     struct worker *w = from->worker;
-    struct flow *f = take(from, peer);
+    struct flow *f = take(from, peer, source);
     int r, prepared;
 
     if (!f)
@@ -224,19 +225,21 @@ int life_open(struct endpoint_source *from, int fd, const struct address *peer) 
 int life_open_session(struct endpoint_source *from, const struct address *peer, struct flow **ret) {
     const struct settings *set = &from->view->set->settings;
     struct listener *l = from->view->listener;
+    struct admission_source *source;
     struct flow *f;
     uint8_t key[16];
 
     if (!admission_enter(&l->admission, (unsigned) set->v[SETTING_MAX_CONNECTIONS].number, from->worker->index))
         return -EUSERS;
     address_key(peer, key);
-    if (!admission_source_enter(&l->admission, key, (unsigned) set->v[SETTING_MAX_CONNECTIONS_PER_SOURCE].number)) {
+    source = admission_source_enter(&l->admission, key, (unsigned) set->v[SETTING_MAX_CONNECTIONS_PER_SOURCE].number);
+    if (!source) {
         worker_leave(from->worker, l);
         return -EDQUOT;
     }
-    f = take(from, peer);
+    f = take(from, peer, source);
     if (!f) {
-        admission_source_leave(&l->admission, key);
+        admission_source_leave(&l->admission, source);
         worker_leave(from->worker, l);
         return -ENOMEM;
     }

@@ -22,8 +22,10 @@ enum life_end {
     LIFE_END_MAX,
 };
 
-/* Opens an accepted and admitted socket as a flow; takes `fd` over on success. 0, -ENOMEM, -errno. */
-int life_open(struct endpoint_source *from, int fd, const struct address *peer) _must_check_;
+/* Opens an accepted and admitted socket as a flow; takes `fd` and its place at `source` over on success. 0, -ENOMEM,
+ * -errno. */
+int life_open(struct endpoint_source *from, int fd, const struct address *peer,
+              struct admission_source *source) _must_check_;
 /* Opens a session of UDP for a peer of the endpoint, within admission. The caller's engine has no say: open() is not
  * called. 0; -EUSERS: max_connections is reached; -EDQUOT: max_connections_per_source is; -ENOMEM. */
 int life_open_session(struct endpoint_source *from, const struct address *peer, struct flow **ret) _must_check_;

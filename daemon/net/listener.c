@@ -98,6 +98,7 @@ struct endpoint *endpoint_ref(struct endpoint *e) {
 struct endpoint *endpoint_unref(struct endpoint *e) {
     if (e && unref(&e->refs)) {
         endpoint_close(e);
+        free(e->groups);
         free(e->name);
         free(e->text);
         free(e);

@@ -34,7 +34,9 @@ struct endpoint {
             touched; /* keys that were ever changed here: connections may have got another value in their handshake */
     unsigned worker; /* which one reads it, for datagrams */
     bool fresh;      /* made or claimed by a reload that is not committed yet */
-    bool dropped;    /* leaves with the commit of a reload */
+    struct membership *groups; /* multicast groups that it has joined: join.h */
+    size_t n_groups;
+    bool dropped; /* leaves with the commit of a reload */
 };
 
 /* Shared: a worker or flow that holds a view keeps its listener. Created and changed by the main thread; what workers
@@ -43,6 +45,7 @@ struct listener {
     unsigned refs; /* atomic */
     char *name;
     struct admission admission;
+    struct bucket bucket;      /* of rate_limit */
     _Atomic unsigned sessions; /* of UDP, among admission.flows */
     struct stats *stats;       /* one a worker */
     unsigned n_stats;

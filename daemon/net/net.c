@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <sched.h>
 
+#include "join.h"
+
 static unsigned n_cpus(void) {
     cpu_set_t set;
 
@@ -63,8 +65,10 @@ void net_stop(struct net *n) {
 
 static void restore(struct endpoint *const *endpoints, size_t n) {
     for (size_t i = 0; i < n; i++)
-        if (endpoints[i]->passed)
+        if (endpoints[i]->passed) {
+            join_leave_all(endpoints[i]);
             endpoint_restore(endpoints[i], "this run has changed");
+        }
 }
 
 void net_restore(struct net *n) {

@@ -6,6 +6,7 @@
 
 #include "bind.h"
 #include "event.h"
+#include "join.h"
 
 /* ---- making a plan ---- */
 
@@ -168,6 +169,39 @@ static int find_sockets(struct making *m, struct plan_listener *pl) {
     return bind_missing(m, pl);
 }
 
+static void refuse_join(struct making *m, const struct plan_listener *pl, const struct config_join *join,
+                        const char *where, const char *why) {
+    _cleanup_free_ char *text = NULL;
+
+    if (asprintf(&text, "%s cannot be joined%s%s: %s", join->text, where ? " on " : "", where ? where : "", why) < 0)
+        text = NULL;
+    fault(m, pl->conf, &join->where, "join", text);
+}
+
+/* An entry that no socket can take part in would be a mistake that nobody sees. */
+static bool anybody_fits(const struct listener *l, const struct config_join *join) {
+    for (size_t i = 0; i < l->n_endpoints; i++)
+        if (!l->endpoints[i]->dropped && join_fits(l->endpoints[i], join))
+            return true;
+    return false;
+}
+
+static void join_groups(struct making *m, const struct plan_listener *pl) {
+    const struct config_listener *conf = pl->conf;
+
+    for (size_t i = 0; i < conf->n_joins; i++)
+        if (!anybody_fits(pl->listener, &conf->joins[i]))
+            refuse_join(m, pl, &conf->joins[i], NULL, "the listener has no UDP socket of its family");
+    for (size_t i = 0; i < pl->listener->n_endpoints; i++) {
+        struct endpoint *e = pl->listener->endpoints[i];
+        const struct config_join *failed;
+        int r = e->dropped ? 0 : join_prepare(e, conf->joins, conf->n_joins, &failed);
+
+        if (r < 0)
+            refuse_join(m, pl, failed, e->text, strerror(-r));
+    }
+}
+
 static int plan_listener(struct making *m, const struct config_listener *conf, plan_settings_fn settings,
                          void *userdata) {
     struct plan_listener *pl = &m->plan->listeners[m->plan->n_listeners];
@@ -195,7 +229,10 @@ static int plan_listener(struct making *m, const struct config_listener *conf, p
     pl->view = set ? listener_view_new(pl->listener, set, target, frame_ops(conf->framing)) : NULL;
     effective_unref(set);
     target_unref(target);
-    return pl->view ? find_sockets(m, pl) : -ENOMEM;
+    r = pl->view ? find_sockets(m, pl) : -ENOMEM;
+    if (r >= 0 && !m->failed)
+        join_groups(m, pl);
+    return r;
 }
 
 static int find_removed(struct plan *p, const struct config *c) {
@@ -269,10 +306,12 @@ static void forget(struct listener *l, bool fresh) {
         }
         e->fresh = e->dropped = false;
         /* Flows may hold it for its baseline; the socket itself goes now. */
-        if (e->passed)
+        if (e->passed) {
+            join_leave_all(e);
             (void) qos_baseline_restore(&e->socket, &e->baseline, &failed);
-        else
+        } else {
             endpoint_close(e);
+        }
         endpoint_unref(e);
     }
     l->n_endpoints = kept;
@@ -285,8 +324,10 @@ struct plan *plan_free(struct plan *p) {
         struct plan_listener *pl = &p->listeners[i];
 
         forget(pl->listener, true);
-        for (size_t j = 0; j < pl->listener->n_endpoints; j++)
+        for (size_t j = 0; j < pl->listener->n_endpoints; j++) {
             pl->listener->endpoints[j]->dropped = false;
+            join_abort(pl->listener->endpoints[j]);
+        }
         listener_view_unref(pl->view);
         listener_unref(pl->listener);
     }
@@ -378,8 +419,11 @@ static void adopt_view(struct plan_listener *pl) {
         event_log(EVENT_LISTENER_ADDED, EVENT_FIELDS({ FIELD_LISTENER, l->name }),
                   "listener %s serves %zu socket%s with target %s", l->name, l->n_endpoints,
                   l->n_endpoints == 1 ? "" : "s", pl->conf->target);
-    for (size_t i = 0; i < l->n_endpoints; i++)
+    for (size_t i = 0; i < l->n_endpoints; i++) {
         l->endpoints[i]->fresh = false;
+        if (!l->endpoints[i]->dropped)
+            join_commit(l->endpoints[i]);
+    }
 }
 
 static void committed(struct task *task) {

@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "rate.h"
 #include "stream_internal.h"
 
 /* How long a finished flow waits for its peer to close: a close with unread input would reset what is still on its way. */
@@ -54,10 +55,15 @@ static void fail_input(struct worker *w, struct flow *f, const struct stream_fau
 static int receive(struct worker *w, struct flow *f, struct stream_fault *fault) {
     size_t room = (size_t) flow_setting(f, SETTING_IO_BUFFER).number;
     void *data = worker_scratch(w, SCRATCH_IN, room);
+    bool limited = rate_applies(f);
     ssize_t n;
 
     if (!data)
         return -ENOMEM;
+    if (limited)
+        room = rate_room(w, f, room);
+    if (room == 0)
+        return 0;
     n = recv(f->client.source.fd, data, room, 0);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;
@@ -65,6 +71,8 @@ static int receive(struct worker *w, struct flow *f, struct stream_fault *fault)
         return 1;
     f->active_usec = w->loop.now_usec;
     f->client.rx_bytes += (size_t) n;
+    if (limited)
+        rate_charge(w, f, (size_t) n);
     stats_add(worker_stats(w, f->view), STAT_RX_BYTES, (uint64_t) n);
     life_on_received(f);
     return stream_feed(w, f, data, (size_t) n, fault);
@@ -161,12 +169,13 @@ static void begin_finishing(struct worker *w, struct flow *f) {
     if (f->state != FLOW_OPEN)
         return;
     f->state = FLOW_FINISHING;
+    rate_release(f);
     wheel_arm(&w->loop.wheel, &f->timer, w->loop.now_usec + FINISH_USEC);
 }
 
 /* The time of a frame runs while its rest may come, not while we do not read. */
 static void watch_frame(struct worker *w, struct flow *f) {
-    bool incomplete = f->plain && !f->blocked && !stream_has_kept(f);
+    bool incomplete = f->plain && !f->blocked && !f->rests && !stream_has_kept(f);
 
     if (!incomplete) {
         f->frame_usec = 0;
@@ -179,7 +188,7 @@ static void watch_frame(struct worker *w, struct flow *f) {
 static uint32_t wanted_events(const struct flow *f) {
     if (f->blocked)
         return EPOLLOUT;
-    return stream_has_kept(f) ? 0 : EPOLLIN;
+    return stream_has_kept(f) || f->rests ? 0 : EPOLLIN;
 }
 
 static void stream_turn(struct worker *w, struct flow *f) {
@@ -198,6 +207,9 @@ static void stream_turn(struct worker *w, struct flow *f) {
     } else if (r == 0) {
         watch_frame(w, f);
         loop_modify(&w->loop, &f->client.source, wanted_events(f));
+        /* Failed while it rested, and not watched since: reading tells how it ends. */
+        if (!f->client.source.watched && !f->rests)
+            worker_ready(w, f);
     }
 }
 
@@ -211,6 +223,9 @@ static void finish(struct worker *w, struct flow *f) {
 static void on_event(struct loop_source *source, uint32_t events) {
     struct flow *f = CONTAINER_OF(CONTAINER_OF(source, struct leg, source), struct flow, client);
 
+    /* The kernel would go on telling of it until the flow reads again. */
+    if (f->rests && events & (EPOLLERR | EPOLLHUP))
+        loop_remove(&f->worker->loop, source);
     stream_turn(f->worker, f);
 }
 
@@ -223,8 +238,8 @@ static uint64_t sooner(uint64_t at_usec, uint64_t since_usec, uint64_t after_use
 void stream_arm_timer(struct worker *w, struct flow *f) {
     uint64_t at_usec = UINT64_MAX;
 
-    if (is_ending(f))
-        return; /* armed by whoever ends it */
+    if (is_ending(f) || f->rests)
+        return; /* armed by whoever ends it, or by the limit */
     at_usec = sooner(at_usec, f->active_usec, (uint64_t) flow_setting(f, SETTING_IDLE_TIMEOUT).number);
     at_usec = sooner(at_usec, f->frame_usec, (uint64_t) flow_setting(f, SETTING_FRAME_TIMEOUT).number);
     at_usec = sooner(at_usec, f->detect_usec, DETECT_USEC);
@@ -264,9 +279,19 @@ static void expire_frame(struct worker *w, struct flow *f) {
     finish(w, f);
 }
 
+/* It may read again. */
+static void expire_rest(struct worker *w, struct flow *f) {
+    rate_due(f);
+    stream_turn(w, f);
+    if (f->state != FLOW_FREE)
+        stream_arm_timer(w, f);
+}
+
 static void expire(struct worker *w, struct flow *f) {
     if (is_ending(f)) {
         expire_ending(w, f);
+    } else if (f->rests) {
+        expire_rest(w, f);
     } else if (is_due(w, f->active_usec, (uint64_t) flow_setting(f, SETTING_IDLE_TIMEOUT).number)) {
         expire_idle(w, f);
     } else if (is_due(w, f->frame_usec, (uint64_t) flow_setting(f, SETTING_FRAME_TIMEOUT).number)) {

@@ -10,6 +10,7 @@
 #include "engine.h"
 #include "life.h"
 #include "net.h"
+#include "rate.h"
 
 /* When epoll does not take an endpoint back for want of memory. */
 #define WATCH_RETRY_USEC USEC_PER_SEC
@@ -279,6 +280,7 @@ void worker_set_view(struct worker *w, struct listener_view *view) {
         if (s->view && s->view->listener == view->listener) {
             if (s->datagrams)
                 handle_datagrams(s, ops_of(view));
+            rate_change_view(w, s->view, view);
             listener_view_unref(s->view);
             s->view = listener_view_ref(view);
         }

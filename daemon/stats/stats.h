@@ -36,6 +36,7 @@
     X(TX_DROPPED, "tx_dropped", "datagrams that could not be sent")                                                    \
     X(TX_TOO_LARGE, "tx_too_large", "replies that do not fit a datagram")                                              \
     X(KERNEL_DROPS, "kernel_drops", "datagrams that the kernel dropped at a full socket")                              \
+    X(RATE_LIMITED, "rate_limited", "datagrams dropped over a limit of rate")                                          \
     X(ICMP_ERRORS, "icmp_errors", "ICMP errors that came back for datagrams sent")                                     \
     X(SUPPRESSED, "suppressed", "payloads that the journal target left out")
 

@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 
+#include "rate.h"
 #include "recode.h"
 #include "relay.h"
 
@@ -60,6 +61,7 @@ void relay_leg_gone(struct worker *w, struct flow *f, bool client, int error) {
         end(w, f);
         return;
     }
+    rate_lift(f); /* what is left is read without a limit */
     r->error = error;
     r->client_failed = client;
     f->state = FLOW_FINISHING;

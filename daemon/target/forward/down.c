@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 
 #include "marks.h"
+#include "rate.h"
 #include "session.h"
 
 /* The endpoint waits for room: this session is not read from meanwhile. */
@@ -31,7 +32,7 @@ void sessions_resume(struct endpoint_source *from) {
 /* Groups all that was received, as replies to the client. */
 static void collect(struct session *s, struct datagram_batch *b) {
     struct worker *w = s->from->worker;
-    bool passes = marks_pass(&s->flow->client.set->settings);
+    bool passes = marks_pass(&s->flow->client.set->settings), limited = rate_applies(s->flow);
     struct span span;
 
     b->routes.n = 0;
@@ -43,10 +44,15 @@ static void collect(struct session *s, struct datagram_batch *b) {
         meta.tos = forward_map_tos(session_forward(s), b->intake.meta.tos);
         route = datagram_routes_find(&b->routes, &s->flow->peer, &meta, passes);
         s->upstream.rx_bytes += b->intake.size;
-        s->flow->client.tx_bytes += b->intake.size;
         upstream_count(&s->to->counters[w->index].rx_bytes, b->intake.size);
-        while (b->groups.n_replies < DATAGRAM_REPLIES && datagram_intake_take(&b->intake, &span))
+        while (b->groups.n_replies < DATAGRAM_REPLIES && datagram_intake_take(&b->intake, &span)) {
+            if (limited && !rate_permits_session(w, s->flow, span.size)) {
+                stats_add(worker_stats(w, s->from->view), STAT_RATE_LIMITED, 1);
+                continue;
+            }
+            s->flow->client.tx_bytes += span.size;
             datagram_groups_add(&b->groups, &b->routes, route, span.data, span.size);
+        }
         if (b->intake.part < b->intake.n_parts)
             stats_add(worker_stats(w, s->from->view), STAT_TX_DROPPED, b->intake.n_parts - b->intake.part);
     }

@@ -17,13 +17,16 @@ bool relay_is_trusted(const struct flow *f) {
 /* From here on the flow is the client's that the header names, and counts as such. */
 static int take_peer(struct flow *f, const struct address *peer) {
     struct admission *a = &f->view->listener->admission;
-    uint8_t before[16], key[16];
+    unsigned limit = (unsigned) flow_setting(f, SETTING_MAX_CONNECTIONS_PER_SOURCE).number;
+    struct admission_source *source;
+    uint8_t key[16];
 
-    address_key(&f->peer, before);
     address_key(peer, key);
-    if (!admission_source_enter(a, key, (unsigned) flow_setting(f, SETTING_MAX_CONNECTIONS_PER_SOURCE).number))
+    source = admission_source_enter(a, key, limit);
+    if (!source)
         return -EDQUOT;
-    admission_source_leave(a, before);
+    admission_source_leave(a, f->source);
+    f->source = source;
     f->peer = *peer;
     return 0;
 }

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "rate.h"
 #include "recode.h"
 
 /* How long a flow that we end may take to deliver what it holds, and then its peers to close. */
@@ -35,8 +36,8 @@ static void arm_timer(struct worker *w, struct flow *f) {
     const struct relay *r = &f->relay;
     uint64_t at_usec = UINT64_MAX;
 
-    if (f->state != FLOW_OPEN)
-        return; /* armed by whoever ends it */
+    if (f->state != FLOW_OPEN || f->rests)
+        return; /* armed by whoever ends it, or by the limit */
     if (r->connecting && r->setup->crowded)
         at_usec = w->loop.now_usec + ASK_AGAIN_USEC;
     else if (r->connecting)
@@ -53,7 +54,8 @@ static void arm_timer(struct worker *w, struct flow *f) {
 /* ---- what is watched ---- */
 
 /* A leg with nothing left to say either way is not watched: the kernel would go on telling of its end. */
-static void watch(struct worker *w, struct leg *leg, const struct relay_way *from, const struct relay_way *to) {
+static void watch(struct worker *w, const struct flow *f, struct leg *leg, const struct relay_way *from,
+                  const struct relay_way *to) {
     uint32_t events = 0;
 
     if (from->ended && to->shut) {
@@ -62,7 +64,7 @@ static void watch(struct worker *w, struct leg *leg, const struct relay_way *fro
     }
     /* A sender that has ended may stay watched: its other side ends in a moment, most likely. Should it signal meanwhile,
      * stop_reading() is for it. */
-    if (from->ended ? leg->source.events & EPOLLIN : !way_blocked(from))
+    if (from->ended ? leg->source.events & EPOLLIN : !way_blocked(from) && !f->rests)
         events |= EPOLLIN;
     if (way_blocked(to))
         events |= EPOLLOUT;
@@ -74,13 +76,13 @@ static void stop_reading(struct worker *w, struct leg *leg) {
 }
 
 static void watch_both(struct worker *w, struct flow *f) {
-    watch(w, &f->client, &f->relay.to_upstream, &f->relay.to_client);
-    watch(w, &f->relay.upstream, &f->relay.to_client, &f->relay.to_upstream);
+    watch(w, f, &f->client, &f->relay.to_upstream, &f->relay.to_client);
+    watch(w, f, &f->relay.upstream, &f->relay.to_client, &f->relay.to_upstream);
 }
 
 /* It is not watched any more, because it has ended, and there is more to read than the other side took at once. */
-static bool is_left(const struct leg *leg, const struct relay_way *from) {
-    return !leg->source.watched && !from->ended && !way_blocked(from);
+static bool is_left(const struct flow *f, const struct leg *leg, const struct relay_way *from) {
+    return !leg->source.watched && !from->ended && !way_blocked(from) && !f->rests;
 }
 
 /* ---- ends ---- */
@@ -110,7 +112,7 @@ static bool settle(struct worker *w, struct flow *f) {
     if (f->state == FLOW_OPEN && (r->to_upstream.shut || r->to_client.shut))
         half_closed(w, f);
     watch_both(w, f);
-    if (is_left(&f->client, &r->to_upstream) || is_left(&r->upstream, &r->to_client))
+    if (is_left(f, &f->client, &r->to_upstream) || is_left(f, &r->upstream, &r->to_client))
         worker_ready(w, f);
     return false;
 }
@@ -172,8 +174,8 @@ static void on_leg(struct flow *f, bool client, uint32_t events) {
         relay_leg_gone(w, f, client, socket_error(leg->source.fd));
         return;
     }
-    /* It would tell of its end again and again: it is read from without being asked (settle()). */
-    if (failed && (from->ended || way_blocked(from)))
+    /* It would tell of its end again and again: it is read from without being asked (settle(), or after its rest). */
+    if (failed && (from->ended || way_blocked(from) || f->rests))
         loop_remove(&w->loop, &leg->source);
     (void) settle(w, f);
 }
@@ -186,13 +188,16 @@ static void on_upstream(struct loop_source *source, uint32_t events) {
     on_leg(CONTAINER_OF(CONTAINER_OF(source, struct leg, source), struct flow, relay.upstream), false, events);
 }
 
-/* On the ready list: see settle(), and ways that code. */
+/* On the ready list, or after a rest: see settle(), and ways that code. */
 static void turn(struct worker *w, struct flow *f) {
-    if (f->state == FLOW_LINGERING || f->relay.connecting)
+    struct relay *r = &f->relay;
+    struct relay_way *first = r->down_first ? &r->to_client : &r->to_upstream;
+
+    if (f->state == FLOW_LINGERING || r->connecting || f->rests)
         return;
-    if (f->relay.error)
+    if (r->error)
         relay_deliver(w, f);
-    else if (!run(w, f, &f->relay.to_upstream, true) && !run(w, f, &f->relay.to_client, true))
+    else if (!run(w, f, first, true) && !run(w, f, first == &r->to_client ? &r->to_upstream : &r->to_client, true))
         (void) settle(w, f);
 }
 
@@ -383,11 +388,20 @@ static void expire_setup(struct worker *w, struct flow *f) {
         fail_over(w, f, -ETIMEDOUT);
 }
 
+/* It may read again. */
+static void expire_rest(struct worker *w, struct flow *f) {
+    rate_due(f);
+    turn(w, f);
+    arm_timer(w, f);
+}
+
 static void expire(struct worker *w, struct flow *f) {
     if (f->relay.error)
         relay_deliver(w, f);
     else if (f->state != FLOW_OPEN)
         life_end(w, f, LIFE_END_CLOSED, 0);
+    else if (f->rests)
+        expire_rest(w, f);
     else if (f->relay.connecting && is_due(w, f->relay.setup->began_usec, setting_usec(f, SETTING_CONNECT_TIMEOUT)))
         expire_setup(w, f);
     else if (f->relay.connecting && f->relay.setup->crowded)
@@ -407,6 +421,7 @@ static void finish(struct worker *w, struct flow *f) {
         return;
     }
     f->state = FLOW_FINISHING;
+    rate_release(f);
     wheel_arm(&w->loop.wheel, &f->timer, w->loop.now_usec + FINISH_USEC);
     f->relay.to_upstream.ended = f->relay.to_client.ended = true;
     if (f->relay.coding)

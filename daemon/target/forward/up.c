@@ -5,6 +5,7 @@
 
 #include "accept.h"
 #include "marks.h"
+#include "rate.h"
 #include "session.h"
 
 /* What one turn sends to upstreams: the batch's groups, whose routes are pairs of session and mark. */
@@ -194,6 +195,7 @@ static void forward_message(struct up *up) {
     struct session *s;
     struct span span;
     unsigned route;
+    bool limited;
 
     datagram_count_received(up->s, &b->intake);
     s = find_session(up);
@@ -208,8 +210,12 @@ static void forward_message(struct up *up) {
     if (b->groups.n_replies + b->intake.n_parts > DATAGRAM_REPLIES)
         send_all(up);
     route = route_of(up, s);
+    limited = rate_applies(s->flow);
     while (datagram_intake_take(&b->intake, &span))
-        datagram_groups_add(&b->groups, &b->routes, route, span.data, span.size);
+        if (limited && !rate_permits_session(up->s->worker, s->flow, span.size))
+            stats_add(up->stats, STAT_RATE_LIMITED, 1);
+        else
+            datagram_groups_add(&b->groups, &b->routes, route, span.data, span.size);
 }
 
 static void forward_batch(struct endpoint_source *s, struct datagram_batch *b) {

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "marks.h"
+#include "rate.h"
 #include "recode.h"
 #include "relay.h"
 
@@ -23,6 +24,8 @@ struct run {
     struct relay_way *way;
     struct leg *from, *to;
     int *error;
+    bool limited;
+    size_t room; /* that the limits leave for this read */
 };
 
 static bool is_up(const struct run *r) {
@@ -40,6 +43,8 @@ static void count_received(const struct run *r, size_t n) {
     r->from->rx_bytes += n;
     r->way->alone = MIN(r->way->alone + 1, ALONE_READS);
     other_way(r)->alone = 0;
+    if (r->limited)
+        rate_charge(r->w, r->f, n);
     if (is_up(r)) {
         stats_add(stats, STAT_RX_BYTES, n);
         life_on_received(r->f);
@@ -219,7 +224,7 @@ static enum way_result copy(const struct run *r, struct way_coding *c) {
 
     if (!data)
         return WAY_ON; /* level-triggered: it comes again */
-    n = receive(r, data, room, &error);
+    n = receive(r, data, MIN(room, r->room), &error);
     if (n < 0)
         return is_for_later(errno) ? WAY_ON : sender_gone(r, -errno);
     if (n == 0) {
@@ -252,8 +257,8 @@ static void judge_splice(struct relay_way *way, size_t n) {
 }
 
 static enum way_result splice_through(const struct run *r, struct pipe *pipe) {
-    ssize_t n =
-            splice(r->from->source.fd, NULL, pipe->write_fd, NULL, pipe->capacity, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    ssize_t n = splice(r->from->source.fd, NULL, pipe->write_fd, NULL, MIN(pipe->capacity, r->room),
+                       SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     ssize_t sent;
 
     if (n <= 0) {
@@ -278,9 +283,27 @@ static enum way_result splice_through(const struct run *r, struct pipe *pipe) {
     return WAY_ON;
 }
 
+/* What the sender has sent, as far as the limits let it. */
+static enum way_result take_in(struct run *r, struct way_coding *c) {
+    bool rested = r->f->rests;
+    struct pipe *pipe;
+
+    r->room = SIZE_MAX;
+    r->limited = rate_applies(r->f);
+    if (r->limited)
+        r->room = rate_room(r->w, r->f, r->room);
+    if (r->room == 0) {
+        if (!rested)
+            r->f->relay.down_first = !is_up(r);
+        return WAY_ON;
+    }
+    pipe = way_splices(r->way) ? pipe_borrow(&r->w->pipes, r->w->loop.now_usec) : NULL;
+    return pipe ? splice_through(r, pipe) : copy(r, c);
+}
+
 enum way_result way_run(struct worker *w, struct flow *f, struct relay_way *way, bool readable, int *error) {
     bool up = way == &f->relay.to_upstream;
-    const struct run r = {
+    struct run r = {
         .w = w,
         .f = f,
         .way = way,
@@ -293,11 +316,8 @@ enum way_result way_run(struct worker *w, struct flow *f, struct relay_way *way,
 
     if (result == WAY_ON && !way_blocked(way) && (recode_has_kept(c) || (c && way->ended && !c->finished)))
         result = code(&r, c, NULL, 0);
-    if (result == WAY_ON && readable && !way->ended && !way_blocked(way) && !recode_has_kept(c)) {
-        struct pipe *pipe = way_splices(way) ? pipe_borrow(&w->pipes, w->loop.now_usec) : NULL;
-
-        result = pipe ? splice_through(&r, pipe) : copy(&r, c);
-    }
+    if (result == WAY_ON && readable && !way->ended && !way_blocked(way) && !recode_has_kept(c))
+        result = take_in(&r, c);
     return result == WAY_ON ? pass_end(&r) : result;
 }
 

@@ -136,6 +136,52 @@ static void test_any_port_is_no_duplicate(void **state) {
     assert_int_equal(good(state, "target = \"ack\"; listen = [ \"udp:[::1]:0\", \"tcp:127.0.0.1:0\" ];")->n_listen, 2);
 }
 
+static void test_join(void **state) {
+    const struct config_listener *l = good(state, "target = \"echo\"; join = [ \"239.1.2.3\", \"239.1.2.3%eth0\", "
+                                                  "\"FF02:0::1%eth0\", \"224.0.0.1\" ];");
+    static const char *const texts[] = { "239.1.2.3", "239.1.2.3%eth0", "ff02::1%eth0", "224.0.0.1" };
+
+    assert_int_equal(l->n_joins, ARRAY_SIZE(texts));
+    for (size_t i = 0; i < l->n_joins; i++)
+        assert_string_equal(l->joins[i].text, texts[i]);
+    assert_string_equal(l->joins[0].interface, "");
+    assert_string_equal(l->joins[2].interface, "eth0");
+    assert_int_equal(good(state, "target = \"echo\"; join = [ ];")->n_joins, 0);
+    bad(state, "target = \"ack\"; join = \"239.1.2.3\";",
+        "a.conf:2: listeners.l.join: write a list of strings, for example [ \"239.1.2.3\" ]\n");
+    bad(state, "target = \"ack\"; join = [ 1 ];",
+        "a.conf:2: listeners.l.join: write a group as a string, for example \"239.1.2.3\"\n");
+    bad(state, "target = \"ack\"; join = [ \"239.1.2.3\",\n\"ff02::1%e\",\n\"239.1.2.3\",\n\"ff02:0::1%e\" ];",
+        "a.conf:4: listeners.l.join: 239.1.2.3 is listed twice\n"
+        "a.conf:5: listeners.l.join: ff02::1%e is listed twice\n");
+}
+
+static void test_what_is_no_group(void **state) {
+    static const char *const texts[] = { "",
+                                         "10.0.0.1",
+                                         "255.255.255.255",
+                                         "fe80::1%eth0",
+                                         "239.1.2.3%",
+                                         "239.1.2.3:80",
+                                         "[ff02::1]",
+                                         "eth0",
+                                         "%eth0",
+                                         "ff02::1%a_name_that_is_too_long",
+                                         "::ffff:239.1.2.3" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        _cleanup_free_ char *keys = NULL, *faults = NULL;
+
+        assert_true(asprintf(&keys, "target = \"ack\"; join = [ \"%s\" ];", texts[i]) > 0);
+        assert_true(
+                asprintf(&faults,
+                         "a.conf:2: listeners.l.join: '%s' is not a multicast address, write for example 239.1.2.3, "
+                         "239.1.2.3%%eth0 or ff02::1%%eth0\n",
+                         texts[i]) > 0);
+        bad(state, keys, faults);
+    }
+}
+
 static void test_unknown_keys(void **state) {
     bad(state, "target = \"ack\";\nlisten_ = [ ];\nkeep_alive = \"off\";\nxyz = 1;",
         "a.conf:3: listeners.l.listen_: unknown key, did you mean 'listen'?\n"
@@ -161,6 +207,8 @@ int main(void) {
         TEST(test_most_endpoints),
         TEST(test_duplicate_endpoints),
         TEST(test_any_port_is_no_duplicate),
+        TEST(test_join),
+        TEST(test_what_is_no_group),
         TEST(test_unknown_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,6 +124,8 @@ static void test_booleans(void **state) {
 }
 
 static void test_words(void **state) {
+    good(state, "rate_limit", "\"50Mbit,256K\"", "50Mbit,256K");
+    bad(state, "rate_limit", "1000", "write it as a string, for example \"50Mbit\" or \"1000pps,64\"");
     good(state, "keepalive", "\"60s,10s,5\"", "60s,10s,5");
     bad(state, "keepalive", "false", "write it as a string, for example \"60s,10s,5\"");
     bad(state, "compression", "6", "write it as a string, for example \"zlib:6\"");

@@ -32,6 +32,14 @@ static void assert_paused(uint64_t first, uint64_t second, uint64_t third, uint6
     assert_int_equal(mask[3], fourth);
 }
 
+/* One flow of a source that has some. */
+static void leave(const uint8_t key[static 16]) {
+    struct admission_source *source = admission_source_enter(&a, key, 0);
+
+    admission_source_leave(&a, source);
+    admission_source_leave(&a, source);
+}
+
 /* ---- the listener's limit ---- */
 
 static void test_as_many_as_the_limit(void **state) {
@@ -201,7 +209,7 @@ static void test_a_source_has_its_own_limit(void **state) {
     assert_true(admission_source_enter(&a, key_of(1), 2));
     assert_false(admission_source_enter(&a, key_of(1), 2));
     assert_true(admission_source_enter(&a, key_of(2), 2));
-    admission_source_leave(&a, key_of(1));
+    leave(key_of(1));
     assert_true(admission_source_enter(&a, key_of(1), 2));
     assert_false(admission_source_enter(&a, key_of(1), 2)); /* who was refused was not counted */
 }
@@ -210,7 +218,7 @@ static void test_a_source_is_counted_without_a_limit_too(void **state) {
     for (unsigned i = 0; i < 5; i++)
         assert_true(admission_source_enter(&a, key_of(1), 0));
     assert_false(admission_source_enter(&a, key_of(1), 5)); /* the limit came later */
-    admission_source_leave(&a, key_of(1));
+    leave(key_of(1));
     assert_true(admission_source_enter(&a, key_of(1), 5));
 }
 
@@ -240,7 +248,7 @@ static void test_many_sources_come_and_go(void **state) {
     for (unsigned step = 0; step < 7; step++)
         for (unsigned i = step; i < n; i += 7)
             for (unsigned k = 0; k <= i % 3; k++)
-                admission_source_leave(&a, key_of(i));
+                leave(key_of(i));
     assert_int_equal(n_sources(), 0); /* who has left costs nothing */
     assert_true(admission_source_enter(&a, key_of(1), 1));
 }
@@ -277,11 +285,11 @@ static void *come_and_go(void *userdata) {
             if (atomic_fetch_add(&inside, 1) + 1 > LIMIT)
                 atomic_fetch_add(&faults, 1);
             atomic_fetch_sub(&inside, 1);
-            admission_source_leave(&a, key_of(0));
+            leave(key_of(0));
         }
         if (admission_source_enter(&a, key_of(1 + i % 64), 0))
-            admission_source_leave(&a, key_of(1 + i % 64));
-        admission_source_leave(&a, key_of(own));
+            leave(key_of(1 + i % 64));
+        leave(key_of(own));
     }
     return NULL;
 }
