@@ -9,7 +9,7 @@ _sockqctl() {
     # To bash a word begins behind the last "=" or ":".
     head=${words[-1]}
     if [[ -n $breaks && $head == *[$breaks]* ]]; then
-        head=${head%"${head##*[$breaks]}"}
+        head=${head%"${head##*["$breaks"]}"}
         COMPREPLY=("${COMPREPLY[@]#"$head"}")
     fi
     [[ ${COMPREPLY[0]-} == *[=:/] ]] && compopt -o nospace
