@@ -3,40 +3,17 @@
 import statistics
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 import servers
-from processes import Failed, Load, cpus, until
+from processes import Failed, cpus, until
 from report import Row, Table, Wanted
+from turns import exchange, in_turn, skip
 
 SIZE = 64
 LEVEL = 1
 PAYLOAD = 65536  # of zlib-echo
 NAMES = {"Sockqd": "sockqd", "Other": "sockqd, other build", "Epoll": "bare epoll loop", "Recvfrom": "recvfrom/sendto",
          "Recvmmsg": "recvmmsg/sendmmsg", "Sockperf": "sockperf server", "Socat": "socat"}
-
-
-@dataclass
-class Run:
-    place: servers.Place
-    rounds: int
-    seconds: float
-    flows: int  # idle ones
-    say: callable
-
-    def load(self, name, cpu=cpus()[1], **options):
-        words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
-        return Load([self.place.program(name), *words], cpu, self.place.log(name))
-
-    @property
-    def msec(self):
-        return int(self.seconds * 1000)
-
-
-def _in_turn(rows, number):
-    """Nobody is always the first."""
-    live = [row for row in rows if not row.skipped]
-    return live[number % len(live):] + live[:number % len(live)]
 
 
 def _start(stack, run, rows, kind, size=SIZE):
@@ -54,7 +31,7 @@ def _skip(row, rows, reason):
     """A peer may be missing or fail; sockqd, the first row, may not."""
     if row is rows[0]:
         raise reason
-    row.skipped, row.samples, row.wanted = str(reason).partition("\n")[0], {}, None
+    skip(row, reason)
 
 
 def _server_rows(run, peers, wanted=None):
@@ -80,18 +57,6 @@ def _compare(rows, judged):
     return {"ratio": RATIOS[other]}, RATIOS[judged]
 
 
-def _exchange(run, server, name, **options):
-    """One run of a load generator against a server: (its result, the server's CPU us a payload)."""
-    with run.load(name, port=server.port, **options) as load:
-        before = server.process.cpu_seconds()
-        result = load.run()
-        used = server.process.cpu_seconds() - before
-    server.process.check()
-    if not result["payloads"]:
-        raise Failed(f"{server.process.name} answered nothing")
-    return result, used * 1e6 / result["payloads"]
-
-
 def _alone(run, name, **options):
     """The same of a program that needs no server, on the CPU that a server would have."""
     with run.load(name, cpus()[0], **options) as load:
@@ -107,10 +72,10 @@ def _rates(run, job, title, kind, peers, load, judged, **options):
         running = _start(stack, run, rows, kind)
         for number in range(run.rounds):
             run.say(f"{job}, {title}: round {number + 1} of {run.rounds}")
-            for row in _in_turn(rows, number):
+            for row in in_turn(rows, number):
                 try:
-                    result, cpu_usec = _exchange(run, running[row.name], load, size=SIZE, msec=run.msec,
-                                                 reply=running[row.name].reply_size, **options)
+                    result, cpu_usec = exchange(run, running[row.name], load, size=SIZE, msec=run.msec,
+                                                reply=running[row.name].reply_size, **options)
                 except Failed as reason:
                     _skip(row, rows, reason)
                     continue
@@ -153,9 +118,9 @@ def _zlib_echo(run, compressed, title):
     with servers.Sockqd(run.place, "tcp", PAYLOAD, target="echo", settings=settings) as server:
         for number in range(run.rounds):
             run.say(f"zlib-echo, {title}: round {number + 1} of {run.rounds}")
-            for row in _in_turn(rows, number):
+            for row in in_turn(rows, number):
                 if row is own:
-                    result, cpu_usec = _exchange(run, server, "load-zlib", **options)
+                    result, cpu_usec = exchange(run, server, "load-zlib", **options)
                 else:
                     result, cpu_usec = _alone(run, "load-zlib", memory=1, **options)
                 row.add(rate=result["payloads"] * PAYLOAD / 1e6 / result["seconds"], cpu_usec=cpu_usec)
@@ -169,7 +134,7 @@ def idle(run):
     rows = _server_rows(run, [("Epoll", None), ("Sockperf", None), ("Socat", None)], Wanted(300, at_least=False))
     for number in range(run.rounds):
         run.say(f"idle: round {number + 1} of {run.rounds}")
-        for row in _in_turn(rows, number):
+        for row in in_turn(rows, number):
             try:
                 _hold(run, row, few if row.server in ("Socat", "Sockperf") else run.flows)
             except Failed as reason:
@@ -226,7 +191,7 @@ def live_change(run):
             with run.load("set-options", connections=run.flows, times=PER_ROUND) as load:
                 bare.add(msec=statistics.median(load.run()["msec"]))
             quiet_set.add(msec=statistics.median(changes.one() for _ in range(PER_ROUND)))
-            for row in _in_turn(traffic, number):
+            for row in in_turn(traffic, number):
                 _traffic(run, server, row, busy_set, changes if row is beside else None)
         hold.check()
     quiet_set.judged = [ours / theirs for ours, theirs in zip(quiet_set.samples["msec"], bare.samples["msec"])]

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 PATIENCE = 30  # seconds for anything to start or end
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Failed(Exception):
@@ -92,13 +93,22 @@ class Process:
         return found
 
     def cpu_seconds(self):
-        """User and system time of the family. Not from /proc/PID/stat, whose ticks lose what many children use."""
+        """User and system time of the family, those included that have ended and been waited for. Of the living not from
+        /proc/PID/stat, whose ticks lose what many children use."""
         def one(task):
             try:
                 return int(Path(task, "schedstat").read_text().split()[0])
             except (FileNotFoundError, ProcessLookupError):
                 return 0
-        return sum(one(task) for pid in self.family() for task in Path("/proc").glob(f"{pid}/task/*")) / 1e9
+
+        def ended(pid):
+            try:
+                return sum(map(int, _stat(pid)[13:15]))
+            except (FileNotFoundError, ProcessLookupError):
+                return 0
+        family = self.family()
+        living = sum(one(task) for pid in family for task in Path("/proc").glob(f"{pid}/task/*"))
+        return living / 1e9 + sum(map(ended, family)) / TICKS
 
     def pss_bytes(self):
         """Its own memory: pages that others map as well count in part."""

@@ -37,6 +37,7 @@ class Table:
     columns: dict  # name: heading
     judged: str    # what the column of judged values is called
     rows: list
+    of: str = "SERVER"  # what a row is
 
 
 def _number(value):
@@ -68,8 +69,8 @@ def text(tables):
     """All tables, one column layout a table."""
     lines = []
     for table in tables:
-        grid = [["SERVER", *table.columns.values(), table.judged, "WANTED", ""]] + [_cells(table, r) for r in table.rows]
-        widths = [max(len(row[i]) for row in grid if len(row) > 2 and i < len(row)) for i in range(len(grid[0]))]
+        grid = [[table.of, *table.columns.values(), table.judged, "WANTED", ""]] + [_cells(table, r) for r in table.rows]
+        widths = [max(len(row[i]) for row in grid if i == 0 or len(row) > 2) for i in range(len(grid[0]))]
         lines += ["", f"{table.job}: {table.title}"]
         lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
                   if len(row) > 2 else f"{row[0].ljust(widths[0])}  {row[1]}" for row in grid]

@@ -12,11 +12,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from jobs import JOBS, Run
+import jobs
+import relay_jobs
 from processes import Failed
 from report import as_json, text
 from servers import Place
+from turns import Run
 
+JOBS = jobs.JOBS | relay_jobs.JOBS
 ROOT = Path(__file__).resolve().parents[1]
 CONGESTION = "cubic"
 ROUTES = ("127.0.0.0/8", "127.0.0.1")
@@ -27,7 +30,8 @@ def arguments():
     parser.add_argument("jobs", nargs="*", metavar="JOB", help=f"{', '.join(JOBS)}; all of them if none is given")
     parser.add_argument("--rounds", type=int, default=7, help="how often each server has its turn (7)")
     parser.add_argument("--seconds", type=float, default=2, help="how long a turn is (2)")
-    parser.add_argument("--flows", type=int, default=9000, help="connections of idle and live-change (9000)")
+    parser.add_argument("--flows", type=int, default=9000,
+                        help="connections of idle and live-change (9000), and up to 5000 of relay-idle")
     parser.add_argument("--against", type=Path, metavar="BUILD",
                         help="compare with the sockqd of this build folder, too, where servers are compared")
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -12,14 +12,27 @@ UDP_BUFFER = 1024 * 1024
 _ports = itertools.count(20000)
 
 
+def next_port():
+    return next(_ports)
+
+
+def needs(program):
+    """Its path. Daemons may be where only root looks."""
+    path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/lib/systemd")
+    if not path:
+        raise Failed(f"{program} is not installed")
+    return path
+
+
 class Server:
     """One of the servers, running. `reply_size`: bytes of its answer to a payload of `size`."""
     reply_size = REPLY
+    cpu = cpus()[0]
 
     def __init__(self, place, kind, size, **keywords):
         self.place, self.kind, self.size = place, kind, size
-        self.port = next(_ports)
-        self.process = Process(self.command(**keywords), cpus()[0], place.log(type(self).__name__.lower()),
+        self.port = next_port()
+        self.process = Process(self.command(**keywords), self.cpu, place.log(type(self).__name__.lower()),
                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         try:
             self.process.wait_bound(kind, self.port)
@@ -36,11 +49,11 @@ class Server:
     def bare(self, name, *words):
         return [self.place.program(name), "--port", self.port, *words]
 
-    def needs(self, program):
-        if not shutil.which(program):
-            raise Failed(f"{program} is not installed (Debian package {program})")
-        return program
-
+    def file(self, suffix, text):
+        """A file of this server."""
+        path = self.place.folder / f"{type(self).__name__.lower()}-{self.port}.{suffix}"
+        path.write_text(text)
+        return path
 
 class Sockqd(Server):
     def sockqd(self):
@@ -48,9 +61,8 @@ class Sockqd(Server):
 
     def command(self, target="ack", settings=""):
         self.control = self.place.folder / f"control-{self.port}"
-        config = self.place.folder / f"sockqd-{self.port}.conf"
         buffers = f'receive_buffer = "{UDP_BUFFER}B"; send_buffer = "{UDP_BUFFER}B";' if self.kind == "udp" else ""
-        config.write_text(f"""
+        config = self.file("conf", f"""
             daemon = {{ workers = 1; stats_interval = "off"; drain_timeout = "0s"; }};
             listeners = {{ bench = {{ target = "{target}"; {buffers} {settings}
                                       listen = [ "{self.kind}:127.0.0.1:{self.port}" ]; }}; }};""")
@@ -91,20 +103,24 @@ class Sockperf(Server):
 
     def command(self):
         self.reply_size = self.size
-        feed = self.place.folder / f"sockperf-{self.port}.feed"
-        feed.write_text(f"{self.kind[0].upper()}:127.0.0.1:{self.port}\n")
-        return [self.needs("sockperf"), "server", "-f", feed, "-F", "epoll", "--buffer-size", UDP_BUFFER]
+        feed = self.file("feed", f"{self.kind[0].upper()}:127.0.0.1:{self.port}\n")
+        return [needs("sockperf"), "server", "-f", feed, "-F", "epoll", "--buffer-size", UDP_BUFFER]
 
 
 class Socat(Server):
     """One process a client, an echo through a pipe."""
 
+    def options(self):
+        return {"tcp": "nodelay", "udp": f"rcvbuf={UDP_BUFFER},sndbuf={UDP_BUFFER}"}[self.kind]
+
+    def listen(self):
+        """backlog= is for TCP alone: with UDP, each child would end for it."""
+        backlog = ",backlog=4096" if self.kind == "tcp" else ""
+        return f"{self.kind.upper()}4-LISTEN:{self.port},bind=127.0.0.1,reuseaddr,fork{backlog},{self.options()}"
+
     def command(self):
         self.reply_size = self.size
-        common = f"{self.port},bind=127.0.0.1,reuseaddr,fork,backlog=4096"
-        address = {"tcp": f"TCP4-LISTEN:{common},nodelay",
-                   "udp": f"UDP4-LISTEN:{common},rcvbuf={UDP_BUFFER},sndbuf={UDP_BUFFER}"}[self.kind]
-        return [self.needs("socat"), address, "PIPE"]
+        return [needs("socat"), self.listen(), "PIPE"]
 
 
 class Place:

@@ -75,6 +75,15 @@ int address_parse(const char *text, struct address *ret) {
     return parse_in6(host + 1, port, ret);
 }
 
+int address_parse_host(const char *text, struct address *ret) {
+    char host[ADDRESS_TEXT_MAX];
+
+    if (strlen(text) >= sizeof(host))
+        return -EINVAL;
+    memcpy(host, text, strlen(text) + 1);
+    return strchr(text, ':') ? parse_in6(host, 0, ret) : parse_in(host, 0, ret);
+}
+
 bool address_is_v4_mapped(const struct address *a) {
     return a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr);
 }

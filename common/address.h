@@ -26,6 +26,9 @@ struct address {
 /* "127.0.0.1:7000", "[::1]:7000", "[fe80::1%eth0]:7000". Returns 0 or -EINVAL. */
 int address_parse(const char *text, struct address *ret) _must_check_;
 
+/* Without a port, which becomes 0: "127.0.0.1", "::1". 0 or -EINVAL. */
+int address_parse_host(const char *text, struct address *ret) _must_check_;
+
 /* The inverse; a v4-mapped IPv6 address prints as IPv4. Returns `buf`. */
 const char *address_format(const struct address *a, char buf[static ADDRESS_TEXT_MAX]);
 /* The same without the port and the brackets. */

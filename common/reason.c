@@ -24,7 +24,7 @@ const char *reason_quote(const char *text, char buf[static REASON_QUOTE_MAX]) {
 
     buf[n++] = '\'';
     for (; *text && n < REASON_QUOTE_MAX - sizeof("...'"); text++)
-        buf[n++] = *text >= ' ' && *text <= '~' ? *text : '?';
+        buf[n++] = (char) (*text >= ' ' && *text <= '~' ? *text : '?');
     strcpy(buf + n, *text ? "...'" : "'");
     return buf;
 }

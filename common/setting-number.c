@@ -31,10 +31,12 @@ struct notation {
 static const struct notation notations[SETTING_TYPE_MAX] = {
     [SETTING_TYPE_INTEGER] = { unit_parse_integer, format_decimal, "a whole number", "5", NULL },
     [SETTING_TYPE_MARK] = { unit_parse_integer, format_hex, "a whole number", "42 or 0x2a", NULL },
-    [SETTING_TYPE_SIZE] = { unit_parse_size, unit_format_size, "a whole number of bytes", "64K", "B" },
-    [SETTING_TYPE_RATE] = { unit_parse_rate, unit_format_rate, "a whole number of bytes a second", "50Mbit", "bit" },
-    [SETTING_TYPE_DURATION] = { unit_parse_duration, unit_format_duration, "a whole number of microseconds", "200ms",
-                                "s" },
+    [SETTING_TYPE_SIZE] = { unit_parse_size, unit_format_size, "a size of whole bytes in B, K, M or G", "64K", "B" },
+    [SETTING_TYPE_RATE] = { unit_parse_rate, unit_format_rate,
+                            "a rate of whole bytes a second in bit, Kbit, Mbit, Gbit, Bps, KBps, MBps or GBps",
+                            "50Mbit", "bit" },
+    [SETTING_TYPE_DURATION] = { unit_parse_duration, unit_format_duration,
+                                "a duration of whole microseconds in us, ms, s, m or h", "200ms", "s" },
 };
 
 static int refuse_spelling(const struct setting *s, const char *text, char **ret_reason) {
@@ -99,7 +101,8 @@ static int refuse_dscp(const char *text, char **ret_reason) {
         const char *near = suggest_near(text, dscp_names());
         if (near)
             return reason_set(ret_reason, -EINVAL, "unknown DSCP name %s, did you mean '%s'?", quoted, near);
-        return reason_set(ret_reason, -EINVAL, "%s is not a DSCP: write a name such as EF, 0-63 or reflect", quoted);
+        return reason_set(ret_reason, -EINVAL,
+                          "%s is not a DSCP: write a name such as EF, 0-63, reflect or passthrough", quoted);
     }
     if (v <= TOS_MAX && ecn_from_tos((uint8_t) v) == 0)
         return reason_set(ret_reason, -ERANGE, "DSCP %s is out of range 0-63, as a TOS byte it is dscp %s", quoted,
@@ -107,9 +110,21 @@ static int refuse_dscp(const char *text, char **ret_reason) {
     return reason_set(ret_reason, -ERANGE, "DSCP %s is out of range 0-63", quoted);
 }
 
-int setting_parse_dscp(const struct setting *s, const char *text, union setting_value *ret, char **ret_reason) {
-    int dscp = streq(text, "reflect") ? DSCP_REFLECT : dscp_parse(text);
+/* The numbers that are no mark; 0 if the text is none of their names. */
+static int parse_mark_word(const char *text) {
+    return streq(text, "reflect") ? DSCP_REFLECT : streq(text, "passthrough") ? DSCP_PASSTHROUGH : 0;
+}
 
+/* NULL: it is a mark. */
+static const char *mark_word(int64_t dscp) {
+    return dscp == DSCP_REFLECT ? "reflect" : dscp == DSCP_PASSTHROUGH ? "passthrough" : NULL;
+}
+
+int setting_parse_dscp(const struct setting *s, const char *text, union setting_value *ret, char **ret_reason) {
+    int dscp = parse_mark_word(text);
+
+    if (dscp == 0)
+        dscp = dscp_parse(text);
     if (dscp < 0)
         return refuse_dscp(text, ret_reason);
     ret->number = dscp;
@@ -119,8 +134,8 @@ int setting_parse_dscp(const struct setting *s, const char *text, union setting_
 char *setting_format_dscp(const struct setting *s, const union setting_value *v) {
     char buf[DSCP_TEXT_MAX];
 
-    if (v->number == DSCP_REFLECT)
-        return strdup("reflect");
+    if (mark_word(v->number))
+        return strdup(mark_word(v->number));
     return strdup(dscp_format((unsigned) v->number, buf));
 }
 
@@ -129,10 +144,9 @@ int setting_parse_tos(const struct setting *s, const char *text, union setting_v
     int64_t v;
     int r;
 
-    if (streq(text, "reflect")) {
-        ret->number = DSCP_REFLECT;
+    ret->number = parse_mark_word(text);
+    if (ret->number != 0)
         return 0;
-    }
     r = unit_parse_integer(text, &v);
     reason_quote(text, quoted);
     if (r == -EINVAL) {
@@ -140,7 +154,8 @@ int setting_parse_tos(const struct setting *s, const char *text, union setting_v
         if (dscp >= 0)
             return reason_set(ret_reason, -EINVAL, "TOS is a byte: write dscp %s or tos 0x%02x", dscp_name(dscp),
                               dscp_to_tos((uint8_t) dscp));
-        return reason_set(ret_reason, -EINVAL, "%s is not a TOS byte: write 0x00-0xfc, 0-252 or reflect", quoted);
+        return reason_set(ret_reason, -EINVAL, "%s is not a TOS byte: write 0x00-0xfc, 0-252, reflect or passthrough",
+                          quoted);
     }
     if (r < 0 || v > TOS_MAX)
         return reason_set(ret_reason, -ERANGE, "TOS %s is out of range 0x00-0xfc", quoted);
@@ -158,8 +173,8 @@ int setting_parse_tos(const struct setting *s, const char *text, union setting_v
 char *setting_format_tos(const struct setting *s, const union setting_value *v) {
     char buf[sizeof("0xff")];
 
-    if (v->number == DSCP_REFLECT)
-        return strdup("reflect");
+    if (mark_word(v->number))
+        return strdup(mark_word(v->number));
     snprintf(buf, sizeof(buf), "0x%02x", dscp_to_tos((uint8_t) v->number));
     return strdup(buf);
 }

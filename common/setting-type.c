@@ -96,7 +96,7 @@ static bool equal_name(const union setting_value *a, const union setting_value *
 
 /* A decoder takes every level: what is said about it is accepted and forgotten. */
 static bool has_level(const struct setting *s, enum coding id) {
-    return s->id == SETTING_COMPRESSION && coding_info(id)->level_max > 0;
+    return setting_client_id(s->id) == SETTING_COMPRESSION && coding_info(id)->level_max > 0;
 }
 
 static int parse_coding(const struct setting *s, const char *text, union setting_value *ret, char **ret_reason) {
@@ -104,7 +104,7 @@ static int parse_coding(const struct setting *s, const char *text, union setting
     enum coding id;
     int level, r;
 
-    if (s->id == SETTING_DECOMPRESSION && streq(text, coding_info(CODING_AUTO)->name)) {
+    if (setting_client_id(s->id) == SETTING_DECOMPRESSION && streq(text, coding_info(CODING_AUTO)->name)) {
         ret->coding.id = CODING_AUTO;
         ret->coding.level = 0;
         return 0;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "setting.h"
 
+#include <assert.h>
+#include <stdio.h>
+
 #include "reason.h"
 #include "setting-type.h"
 #include "suggest.h"
@@ -17,10 +20,15 @@
 #define TCP (CARRIER_LISTENING | CARRIER_STREAM)
 #define TCP_UDP (TCP | CARRIER_DATAGRAM)
 
+/* Aliases follow the canonical rows: "tos", then each setting of a leg as that of the client leg, then tos on each leg. */
 enum {
-    ROW_TOS = SETTING_MAX, /* aliases follow the canonical rows */
+    ROW_TOS = SETTING_MAX,
+    ROW_CLIENT,
+    ROW_CLIENT_TOS = ROW_CLIENT + SETTING_LEG_MAX,
+    ROW_UPSTREAM_TOS,
     ROW_MAX,
 };
+static_assert(SETTING_MAX < 64, "a mask has a bit for each");
 
 static const char *const compression_units[] = {
     [COMPRESSION_UNIT_STREAM] = "stream",
@@ -28,13 +36,13 @@ static const char *const compression_units[] = {
     NULL,
 };
 
-static const struct setting rows[ROW_MAX] = {
+static struct setting rows[ROW_MAX] = {
     [SETTING_DSCP] = { .id = SETTING_DSCP,
                        .name = "dscp",
                        .help = "mark of outgoing packets, by name or number",
                        .type = SETTING_TYPE_DSCP,
                        .max = DSCP_REFLECT - 1,
-                       .syntax = "NAME|0-63|reflect",
+                       .syntax = "NAME|0-63|reflect|passthrough",
                        .dflt = "inherit",
                        .carriers = TCP_UDP | CARRIER_PACKET,
                        .may_inherit = true,
@@ -97,16 +105,6 @@ static const struct setting rows[ROW_MAX] = {
                               .carriers = TCP_UDP,
                               .may_inherit = true,
                               .restorable = true },
-    [SETTING_IO_BUFFER] = { .id = SETTING_IO_BUFFER,
-                            .name = "io_buffer",
-                            .help = "most bytes that one read or write of the daemon moves",
-                            .type = SETTING_TYPE_SIZE,
-                            .min = 4 * KIB,
-                            .max = MIB,
-                            .syntax = "SIZE",
-                            .dflt = "64K",
-                            .carriers = CARRIER_DAEMON,
-                            .restorable = true },
     [SETTING_NODELAY] = { .id = SETTING_NODELAY,
                           .name = "nodelay",
                           .help = "send small segments at once (TCP_NODELAY)",
@@ -149,18 +147,6 @@ static const struct setting rows[ROW_MAX] = {
                                .dflt = "inherit",
                                .carriers = TCP,
                                .may_inherit = true,
-                               .restorable = true },
-    [SETTING_IDLE_TIMEOUT] = { .id = SETTING_IDLE_TIMEOUT,
-                               .name = "idle_timeout",
-                               .help = "close a flow that moves no bytes for so long",
-                               .type = SETTING_TYPE_DURATION,
-                               .min = MSEC,
-                               .max = 7 * DAY,
-                               .step = MSEC,
-                               .syntax = "DURATION|off",
-                               .zero_word = "off",
-                               .dflt = "off",
-                               .carriers = CARRIER_DAEMON,
                                .restorable = true },
     [SETTING_CONGESTION] = { .id = SETTING_CONGESTION,
                              .name = "congestion",
@@ -219,16 +205,6 @@ static const struct setting rows[ROW_MAX] = {
                               .carriers = CARRIER_DAEMON,
                               .live = SETTING_LIVE_SOME,
                               .restorable = true },
-    [SETTING_COMPRESSION_UNIT] = { .id = SETTING_COMPRESSION_UNIT,
-                                   .name = "compression_unit",
-                                   .help = "what is one compressed whole on TCP, the stream or each reply",
-                                   .type = SETTING_TYPE_WORD,
-                                   .words = compression_units,
-                                   .syntax = "stream|payload",
-                                   .dflt = "stream",
-                                   .carriers = CARRIER_DAEMON,
-                                   .live = SETTING_NEW_FLOWS,
-                                   .restorable = true },
     [SETTING_DECOMPRESSION] = { .id = SETTING_DECOMPRESSION,
                                 .name = "decompression",
                                 .help = "decompress what is received, a level is accepted and means nothing",
@@ -260,6 +236,38 @@ static const struct setting rows[ROW_MAX] = {
                                            .dflt = "unlimited",
                                            .carriers = CARRIER_DAEMON,
                                            .restorable = true },
+    [SETTING_IO_BUFFER] = { .id = SETTING_IO_BUFFER,
+                            .name = "io_buffer",
+                            .help = "most bytes that one read or write of the daemon moves",
+                            .type = SETTING_TYPE_SIZE,
+                            .min = 4 * KIB,
+                            .max = MIB,
+                            .syntax = "SIZE",
+                            .dflt = "64K",
+                            .carriers = CARRIER_DAEMON,
+                            .restorable = true },
+    [SETTING_IDLE_TIMEOUT] = { .id = SETTING_IDLE_TIMEOUT,
+                               .name = "idle_timeout",
+                               .help = "close a flow that moves no bytes for so long",
+                               .type = SETTING_TYPE_DURATION,
+                               .min = MSEC,
+                               .max = 7 * DAY,
+                               .step = MSEC,
+                               .syntax = "DURATION|off",
+                               .zero_word = "off",
+                               .dflt = "off",
+                               .carriers = CARRIER_DAEMON,
+                               .restorable = true },
+    [SETTING_COMPRESSION_UNIT] = { .id = SETTING_COMPRESSION_UNIT,
+                                   .name = "compression_unit",
+                                   .help = "what is one compressed whole on TCP, the stream or each reply",
+                                   .type = SETTING_TYPE_WORD,
+                                   .words = compression_units,
+                                   .syntax = "stream|payload",
+                                   .dflt = "stream",
+                                   .carriers = CARRIER_DAEMON,
+                                   .live = SETTING_NEW_FLOWS,
+                                   .restorable = true },
     [SETTING_PAYLOAD_LIMIT] = { .id = SETTING_PAYLOAD_LIMIT,
                                 .name = "payload_limit",
                                 .help = "most bytes of one framed payload on TCP",
@@ -282,6 +290,54 @@ static const struct setting rows[ROW_MAX] = {
                                 .dflt = "30s",
                                 .carriers = CARRIER_DAEMON,
                                 .restorable = true },
+    [SETTING_CONNECT_TIMEOUT] = { .id = SETTING_CONNECT_TIMEOUT,
+                                  .name = "connect_timeout",
+                                  .help = "longest time to reach an upstream before the next one is tried",
+                                  .type = SETTING_TYPE_DURATION,
+                                  .min = MSEC,
+                                  .max = 3600 * SEC,
+                                  .step = MSEC,
+                                  .syntax = "DURATION",
+                                  .dflt = "5s",
+                                  .carriers = CARRIER_DAEMON,
+                                  .restorable = true },
+    [SETTING_HALF_CLOSE_TIMEOUT] = { .id = SETTING_HALF_CLOSE_TIMEOUT,
+                                     .name = "half_close_timeout",
+                                     .help = "close a relayed flow of which one side has ended and no bytes move for "
+                                             "so long",
+                                     .type = SETTING_TYPE_DURATION,
+                                     .min = MSEC,
+                                     .max = 7 * DAY,
+                                     .step = MSEC,
+                                     .syntax = "DURATION|off",
+                                     .zero_word = "off",
+                                     .dflt = "off",
+                                     .carriers = CARRIER_DAEMON,
+                                     .restorable = true },
+    [SETTING_SESSION_TIMEOUT] = { .id = SETTING_SESSION_TIMEOUT,
+                                  .name = "session_timeout",
+                                  .help = "end a forwarded UDP session that moves no datagrams for so long",
+                                  .type = SETTING_TYPE_DURATION,
+                                  .min = 100 * MSEC,
+                                  .max = DAY,
+                                  .step = MSEC,
+                                  .syntax = "DURATION",
+                                  .dflt = "1m",
+                                  .carriers = CARRIER_DAEMON,
+                                  .restorable = true },
+    [SETTING_DEFER_ACCEPT] = { .id = SETTING_DEFER_ACCEPT,
+                               .name = "defer_accept",
+                               .help = "take connections when they bring data, or after so long (TCP_DEFER_ACCEPT)",
+                               .type = SETTING_TYPE_DURATION,
+                               .min = SEC,
+                               .max = 3600 * SEC,
+                               .step = SEC,
+                               .syntax = "DURATION|off",
+                               .zero_word = "off",
+                               .dflt = "inherit",
+                               .carriers = CARRIER_LISTENING,
+                               .may_inherit = true,
+                               .restorable = true },
     [SETTING_MAX_CONNECTIONS] = { .id = SETTING_MAX_CONNECTIONS,
                                   .name = "max_connections",
                                   .help = "connections of the listener at a time, further ones wait in the backlog",
@@ -329,13 +385,39 @@ static const struct setting rows[ROW_MAX] = {
                   .help = "dscp spelt as the TOS byte, without ECN bits",
                   .type = SETTING_TYPE_TOS,
                   .max = DSCP_REFLECT - 1,
-                  .syntax = "0x00-0xfc|0-252|reflect",
+                  .syntax = "0x00-0xfc|0-252|reflect|passthrough",
                   .dflt = "inherit",
                   .carriers = TCP_UDP | CARRIER_PACKET,
                   .may_inherit = true,
                   .restorable = true,
                   .alias = true },
 };
+
+/* Written once, before main(): the rows of single legs are those of both legs under other names. */
+static char leg_names[2 * (SETTING_LEG_MAX + 1)][40];
+
+static void make_leg_row(size_t to, size_t from, enum setting_leg leg, size_t name) {
+    rows[to] = rows[from];
+    rows[to].leg = leg;
+    rows[to].name = leg_names[name];
+    snprintf(leg_names[name], sizeof(leg_names[name]), "%s.%s", leg == SETTING_LEG_CLIENT ? "client" : "upstream",
+             rows[from].name);
+    if (leg == SETTING_LEG_CLIENT)
+        rows[to].alias = true;
+    else
+        rows[to].id = SETTING_UPSTREAM + rows[from].id;
+}
+
+__attribute__((constructor)) static void make_leg_rows(void) {
+    size_t n = 0;
+
+    for (size_t i = 0; i < SETTING_LEG_MAX; i++) {
+        make_leg_row(SETTING_UPSTREAM + i, i, SETTING_LEG_UPSTREAM, n++);
+        make_leg_row(ROW_CLIENT + i, i, SETTING_LEG_CLIENT, n++);
+    }
+    make_leg_row(ROW_CLIENT_TOS, ROW_TOS, SETTING_LEG_CLIENT, n++);
+    make_leg_row(ROW_UPSTREAM_TOS, ROW_TOS, SETTING_LEG_UPSTREAM, n++);
+}
 
 const struct setting *setting_row(size_t i) {
     return i < ROW_MAX ? &rows[i] : NULL;
@@ -352,6 +434,25 @@ const struct setting *setting_find(const char *name) {
     return NULL;
 }
 
+const struct setting *setting_find_on_leg(const char *name, enum setting_leg leg) {
+    const struct setting *plain = setting_find(name);
+
+    if (!plain || plain->leg != SETTING_LEG_ALL)
+        return NULL;
+    for (size_t i = 0; i < ROW_MAX; i++)
+        if (rows[i].leg == leg && rows[i].type == plain->type && setting_client_id(rows[i].id) == plain->id)
+            return &rows[i];
+    return NULL;
+}
+
+uint64_t setting_keys(const struct setting *row) {
+    uint64_t keys = SETTING_BIT(row->id);
+
+    if (row->leg == SETTING_LEG_ALL && row->id < SETTING_LEG_MAX)
+        keys |= SETTING_BIT(SETTING_UPSTREAM + row->id);
+    return keys;
+}
+
 const char *setting_suggest(const char *name) {
     const char *names[ROW_MAX + 1] = {};
 
@@ -366,7 +467,8 @@ int setting_parse(const struct setting *s, const char *text, union setting_value
 
     /* Else it would be the name of a congestion control algorithm. */
     if (streq(text, "inherit"))
-        return reason_set(ret_reason, -EINVAL, "%s needs a value here: %s", s->name, s->syntax);
+        return reason_set(ret_reason, -EINVAL, "%s needs a value here%s%s", s->name, s->syntax ? ": " : "",
+                          s->syntax ? s->syntax : "");
     r = setting_type_ops(s->type)->parse(s, text, &v, ret_reason);
     if (r < 0)
         return r;

@@ -16,39 +16,56 @@
 #include "macro.h"
 
 enum setting_id {
+    /* Each leg of a flow has these. */
     SETTING_DSCP,
     SETTING_PRIORITY,
     SETTING_MARK,
     SETTING_TTL,
     SETTING_RECEIVE_BUFFER,
     SETTING_SEND_BUFFER,
-    SETTING_IO_BUFFER,
     SETTING_NODELAY,
     SETTING_QUICKACK,
     SETTING_KEEPALIVE,
     SETTING_USER_TIMEOUT,
-    SETTING_IDLE_TIMEOUT,
     SETTING_CONGESTION,
     SETTING_PACING_RATE,
     SETTING_NOTSENT_LOWAT,
     SETTING_BUSY_POLL,
     SETTING_COMPRESSION,
-    SETTING_COMPRESSION_UNIT,
     SETTING_DECOMPRESSION,
     SETTING_DECOMPRESSION_MAX_RATIO,
     SETTING_DECOMPRESSION_MAX_OUTPUT,
+    SETTING_LEG_MAX,
+    /* The flow or its listener as a whole. */
+    SETTING_IO_BUFFER = SETTING_LEG_MAX,
+    SETTING_IDLE_TIMEOUT,
+    SETTING_COMPRESSION_UNIT,
     SETTING_PAYLOAD_LIMIT,
     SETTING_FRAME_TIMEOUT,
+    SETTING_CONNECT_TIMEOUT,
+    SETTING_HALF_CLOSE_TIMEOUT,
+    SETTING_SESSION_TIMEOUT,
+    SETTING_DEFER_ACCEPT,
     SETTING_MAX_CONNECTIONS,
     SETTING_MAX_CONNECTIONS_PER_SOURCE,
     SETTING_ALLOW,
     SETTING_DENY,
-    SETTING_MAX,
+    SETTING_OWN_MAX,
+    /* SETTING_UPSTREAM + an id of the first group: that setting of the upstream leg. */
+    SETTING_UPSTREAM = SETTING_OWN_MAX,
+    SETTING_MAX = SETTING_UPSTREAM + SETTING_LEG_MAX,
     SETTING_INVALID = -22,
 };
 
+/* What a name is about: "dscp" is the setting of both legs, where there are two. */
+enum setting_leg {
+    SETTING_LEG_ALL,
+    SETTING_LEG_CLIENT,   /* "client.dscp" */
+    SETTING_LEG_UPSTREAM, /* "upstream.dscp" */
+};
+
 enum setting_type {
-    SETTING_TYPE_DSCP,      /* number: 0-63 or DSCP_REFLECT */
+    SETTING_TYPE_DSCP,      /* number: 0-63, DSCP_REFLECT or DSCP_PASSTHROUGH */
     SETTING_TYPE_TOS,       /* the same number, spelt as a byte */
     SETTING_TYPE_INTEGER,   /* number */
     SETTING_TYPE_MARK,      /* number, spelt in hexadecimal */
@@ -64,7 +81,9 @@ enum setting_type {
     SETTING_TYPE_MAX,
 };
 
-#define DSCP_REFLECT 64 /* dscp = "reflect": answer with the mark received */
+/* Numbers of dscp that are no mark. */
+#define DSCP_REFLECT 64     /* "reflect": answer with the mark received on this leg */
+#define DSCP_PASSTHROUGH 65 /* "passthrough": send with the mark received on the other leg */
 
 /* What a setting can be applied to. */
 enum {
@@ -102,13 +121,14 @@ union setting_value {
 
 struct setting {
     enum setting_id id;
+    enum setting_leg leg;
     const char *name;
     const char *help; /* one line, no full stop */
     enum setting_type type;
     int64_t min, max;         /* range of number, in the base unit; the zero word lies outside it */
     int64_t step;             /* number is a multiple of it, in the base unit; 0: any */
     const char *const *words; /* of SETTING_TYPE_WORD, NULL-terminated */
-    const char *syntax;       /* for help and man page: "0-7", "SIZE", "zlib[:1-9]" */
+    const char *syntax;       /* for help and man page: "0-7", "SIZE", "zlib[:1-9]"; NULL: no row of this table */
     const char *zero_word;    /* how the value 0 is spelt ("auto", "off", "unlimited"), or NULL */
     const char *dflt;         /* canonical text or "inherit" */
     unsigned carriers;
@@ -120,12 +140,21 @@ struct setting {
     bool alias;                  /* another spelling of `id`: accepted everywhere, shown only when asked for */
 };
 
-/* Rows in table order, aliases last; ends with NULL. */
+/* The id that the same setting of the client leg has: what a value means does not depend on the leg. */
+static inline enum setting_id setting_client_id(enum setting_id id) {
+    return id >= SETTING_UPSTREAM ? (enum setting_id)(id - SETTING_UPSTREAM) : id;
+}
+
+/* Rows in table order: the settings, those of the upstream leg, aliases; ends with NULL. */
 const struct setting *setting_row(size_t i);
-/* The canonical row of an id; never NULL for a valid id. */
+/* The canonical row of an id; never NULL for a valid id. "dscp" is that of both legs and of the client leg. */
 const struct setting *setting_by_id(enum setting_id id);
 /* By name, aliases included; NULL if there is none. */
 const struct setting *setting_find(const char *name);
+/* The row of a name on one leg: "dscp" on the upstream leg is "upstream.dscp". NULL if legs have no such setting. */
+const struct setting *setting_find_on_leg(const char *name, enum setting_leg leg);
+/* Bits of the ids that a row's name is about. */
+uint64_t setting_keys(const struct setting *row);
 /* The nearest name, for "did you mean", or NULL. */
 const char *setting_suggest(const char *name);
 
@@ -153,6 +182,8 @@ struct settings {
 };
 
 #define SETTING_BIT(id) (UINT64_C(1) << (id))
+#define SETTINGS_ALL (SETTING_BIT(SETTING_MAX) - 1)
+#define SETTINGS_UPSTREAM (SETTINGS_ALL & ~(SETTING_BIT(SETTING_UPSTREAM) - 1)) /* of the upstream leg */
 
 static inline bool settings_has(const struct settings *s, enum setting_id id) {
     return (s->set_mask & SETTING_BIT(id)) != 0;
@@ -161,7 +192,13 @@ static inline bool settings_inherits(const struct settings *s, enum setting_id i
     return (s->inherit_mask & SETTING_BIT(id)) != 0;
 }
 
-/* Parses and stores "inherit" or a value; errors as setting_parse(). On error nothing is changed. */
+/* Keys as somebody names them: one for a setting of both legs, not two. */
+static inline uint64_t settings_named(uint64_t keys) {
+    return keys & ~((keys & (SETTING_BIT(SETTING_LEG_MAX) - 1)) << SETTING_UPSTREAM);
+}
+
+/* Parses and stores "inherit" or a value under every id of setting_keys(); errors as setting_parse(). On error nothing is
+ * changed. */
 int settings_set_text(struct settings *s, const struct setting *row, const char *text, char **ret_reason) _must_check_;
 /* Canonical text of what is stored ("inherit" included), spelt as `row` spells it. NULL if absent or out of memory. */
 char *settings_get_text(const struct settings *s, const struct setting *row) _must_check_;
@@ -172,5 +209,8 @@ void settings_clear(struct settings *s, uint64_t mask);
 /* Bits of the keys in which the two differ (presence, inherit or value). */
 uint64_t settings_diff(const struct settings *a, const struct settings *b);
 void settings_done(struct settings *s);
+/* The upstream leg's values under the ids that the client leg has, for whoever handles one leg at a time. What `s` does
+ * not say stays in `ret`. */
+void settings_upstream(const struct settings *s, struct settings *ret);
 /* The table's defaults: every key present. */
 void settings_defaults(struct settings *ret);

@@ -4,8 +4,6 @@
 #include "reason.h"
 #include "setting.h"
 
-#define MASK_ALL (SETTING_BIT(SETTING_MAX) - 1)
-
 /* Has a value of its own, which is then in v[]. */
 static bool has_value(const struct settings *s, enum setting_id id) {
     return settings_has(s, id) && !settings_inherits(s, id);
@@ -17,6 +15,19 @@ static void forget(struct settings *s, enum setting_id id) {
     s->v[id] = (union setting_value){};
     s->set_mask &= ~SETTING_BIT(id);
     s->inherit_mask &= ~SETTING_BIT(id);
+}
+
+/* Stores a value, or "inherit" for NULL. It is copied before the old one goes: both may be the same. */
+static void put(struct settings *s, enum setting_id id, const union setting_value *value) {
+    union setting_value v = {};
+
+    if (value)
+        setting_value_copy(setting_by_id(id), &v, value);
+    forget(s, id);
+    s->v[id] = v;
+    s->set_mask |= SETTING_BIT(id);
+    if (!value)
+        s->inherit_mask |= SETTING_BIT(id);
 }
 
 int settings_set_text(struct settings *s, const struct setting *row, const char *text, char **ret_reason) {
@@ -31,11 +42,10 @@ int settings_set_text(struct settings *s, const struct setting *row, const char 
             return r;
     }
 
-    forget(s, row->id);
-    s->v[row->id] = v;
-    s->set_mask |= SETTING_BIT(row->id);
-    if (inherit)
-        s->inherit_mask |= SETTING_BIT(row->id);
+    for (uint64_t keys = setting_keys(row); keys; keys &= keys - 1)
+        put(s, (enum setting_id) __builtin_ctzll(keys), inherit ? NULL : &v);
+    if (!inherit)
+        setting_value_done(row, &v);
     return 0;
 }
 
@@ -50,19 +60,9 @@ char *settings_get_text(const struct settings *s, const struct setting *row) {
 void settings_merge(struct settings *dst, const struct settings *src, uint64_t mask) {
     for (int i = 0; i < SETTING_MAX; i++) {
         enum setting_id id = (enum setting_id) i;
-        union setting_value v = {};
 
-        if (!(mask & SETTING_BIT(id)) || !settings_has(src, id))
-            continue;
-        bool inherit = settings_inherits(src, id);
-        /* Copied before the old value goes: dst may be src. */
-        if (!inherit)
-            setting_value_copy(setting_by_id(id), &v, &src->v[id]);
-        forget(dst, id);
-        dst->v[id] = v;
-        dst->set_mask |= SETTING_BIT(id);
-        if (inherit)
-            dst->inherit_mask |= SETTING_BIT(id);
+        if (mask & SETTING_BIT(id) && settings_has(src, id))
+            put(dst, id, settings_inherits(src, id) ? NULL : &src->v[id]);
     }
 }
 
@@ -84,7 +84,7 @@ uint64_t settings_diff(const struct settings *a, const struct settings *b) {
 }
 
 void settings_done(struct settings *s) {
-    settings_clear(s, MASK_ALL);
+    settings_clear(s, SETTINGS_ALL);
 }
 
 void settings_defaults(struct settings *ret) {
@@ -94,5 +94,14 @@ void settings_defaults(struct settings *ret) {
         /* A default of the table parses, and none needs memory. */
         _unused_ int r = settings_set_text(ret, row, row->dflt, NULL);
         assert(r == 0);
+    }
+}
+
+void settings_upstream(const struct settings *s, struct settings *ret) {
+    for (int i = 0; i < SETTING_LEG_MAX; i++) {
+        enum setting_id id = (enum setting_id)(SETTING_UPSTREAM + i);
+
+        if (settings_has(s, id))
+            put(ret, (enum setting_id) i, settings_inherits(s, id) ? NULL : &s->v[id]);
     }
 }

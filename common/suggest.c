@@ -46,7 +46,8 @@ const char *suggest_near(const char *word, const char *const *candidates) {
         return NULL;
     for (; *candidates; candidates++) {
         size_t n_candidate = strnlen(*candidates, WORD_MAX + 1);
-        if (n_candidate > WORD_MAX)
+        /* Each letter that one has more is a change. */
+        if (n_candidate > WORD_MAX || MAX(n, n_candidate) - MIN(n, n_candidate) >= best)
             continue;
         unsigned d = distance(word, n, *candidates, n_candidate);
         /* With no letter in common even one change is no typing error. */

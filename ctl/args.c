@@ -19,6 +19,7 @@ static const struct option_row rows[OPTION_MAX] = {
     [OPTION_NEW_ONLY] = { "new-only", 0, NULL, "leave established flows as they are" },
     [OPTION_FLOW] = { "flow", 0, "ID", "only the flow with this id" },
     [OPTION_SOURCE] = { "source", 0, "CIDR", "only flows whose peer is in this prefix" },
+    [OPTION_LEGS] = { "legs", 0, NULL, "a row for each side of a flow" },
     [OPTION_WATCH] = { "watch", 0, "SECONDS", "what changes, every so many seconds, until Ctrl-C" },
     [OPTION_LEVEL] = { "level", 0, "LEVEL", "least importance told: debug, info, notice, warning, err, ..." },
     [OPTION_DSCP] = { "dscp", 0, "DSCP", "mark with this DSCP, a name or 0-63" },

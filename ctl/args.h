@@ -21,6 +21,7 @@ enum option_id {
     OPTION_NEW_ONLY,
     OPTION_FLOW,
     OPTION_SOURCE,
+    OPTION_LEGS,
     OPTION_WATCH,
     OPTION_LEVEL,
     OPTION_DSCP,

@@ -86,7 +86,7 @@ static int print_names(struct output *o, const json_t *reply, const char *name) 
 }
 
 enum status change_reload(struct ctl *ctl) {
-    static const char *const lists[] = { "files", "added", "removed", "changed" };
+    static const char *const lists[] = { "files", "added", "removed", "changed", "restart" };
     json_t *reply;
     int r = 0;
 

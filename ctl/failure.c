@@ -61,6 +61,16 @@ static enum status on_no_flow(struct output *o, const json_t *p) {
     return STATUS_FAILED;
 }
 
+static enum status on_no_upstream(struct output *o, const json_t *p) {
+    complain_unknown("upstream", field_text(p, "name"), field_text(p, "suggestion"), "sockqctl upstreams lists them");
+    return STATUS_FAILED;
+}
+
+static enum status on_invalid_upstream(struct output *o, const json_t *p) {
+    output_complain("%s: %s", field_text(p, "upstream"), field_text(p, "reason"));
+    return STATUS_FAILED;
+}
+
 static enum status on_no_setting(struct output *o, const json_t *p) {
     const char *name = field_text(p, "name"), *near = field_text(p, "suggestion");
 
@@ -149,9 +159,11 @@ static const struct {
     { VARLINK_INTERFACE ".NoSuchListener", on_no_listener },
     { VARLINK_INTERFACE ".NoSuchProfile", on_no_profile },
     { VARLINK_INTERFACE ".NoSuchFlow", on_no_flow },
+    { VARLINK_INTERFACE ".NoSuchUpstream", on_no_upstream },
     { VARLINK_INTERFACE ".NoSuchSetting", on_no_setting },
     { VARLINK_INTERFACE ".InvalidSettings", on_invalid_settings },
     { VARLINK_INTERFACE ".InvalidSelector", on_invalid_selector },
+    { VARLINK_INTERFACE ".InvalidUpstream", on_invalid_upstream },
     { VARLINK_INTERFACE ".ChangeFailed", on_change_failed },
     { VARLINK_INTERFACE ".ConfigurationInvalid", on_configuration },
     { VARLINK_INTERFACE ".Busy", on_busy },

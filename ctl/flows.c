@@ -3,11 +3,12 @@
 
 #include "call.h"
 #include "field.h"
+#include "ratio.h"
 #include "table.h"
 #include "text.h"
 #include "verb.h"
 
-#define RATIO_TEXT_MAX 24
+#define MODE_TEXT_MAX 32
 #define ROWS_AT_ONCE 1000 /* are held to find the widths; bounds memory with many flows */
 
 static const struct column columns[] = {
@@ -23,12 +24,31 @@ static const struct column columns[] = {
     { "RTT", .right = true, .drop = 3 },
     { "RETR", .right = true, .drop = 4 },
     { "QUEUE", .right = true, .drop = 5 },
-    { "CODING", .drop = 9 },
-    { "OVERRIDES", .width_min = 9, .drop = 8 },
+    { "UPSTREAM", .width_min = 16, .drop = 9, .optional = true },
+    { "MODE", .drop = 10, .optional = true },
+    { "CODING", .drop = 12 },
+    { "OVERRIDES", .width_min = 9, .drop = 11 },
+};
+
+/* With --legs: the same, a row a leg. */
+static const struct column leg_columns[] = {
+    { "ID", .width_min = 6 },
+    { "LISTENER", .width_min = 8, .drop = 5 },
+    { "LEG" },
+    { "PEER", .width_min = 15 },
+    { "IN", .right = true },
+    { "OUT", .right = true },
+    { "DSCP" },
+    { "RECEIVED", .drop = 1 },
+    { "RTT", .right = true, .drop = 2 },
+    { "RETR", .right = true, .drop = 3 },
+    { "QUEUE", .right = true, .drop = 4 },
+    { "MODE", .drop = 6, .optional = true },
 };
 
 struct listing {
     struct ctl *ctl;
+    int (*add)(struct table *t, const json_t *flow);
     struct table *table;
     uint64_t n;
 };
@@ -59,27 +79,16 @@ static void add_queue(struct table *t, const json_t *flow) {
                text_bytes(field_number(flow, "send_queue"), out));
 }
 
-/* " 4.1x": payload bytes for each byte on the wire; empty when the side does not code or has moved nothing. */
-static const char *ratio_text(const json_t *flow, const char *coding, const char *wire, const char *payload,
-                              char buf[static RATIO_TEXT_MAX]) {
-    int64_t bytes = field_number(flow, wire);
-
-    buf[0] = '\0';
-    if (*coding && !streq(coding, "off") && bytes > 0)
-        snprintf(buf, RATIO_TEXT_MAX, " %.1fx", (double) field_number(flow, payload) / (double) bytes);
-    return buf;
-}
-
 /* "in/out" as the codecs' names, with what they save; empty when neither side codes. */
 static void add_coding(struct table *t, const json_t *flow) {
     const char *in = field_text(flow, "decompression"), *out = field_text(flow, "compression");
-    char in_ratio[RATIO_TEXT_MAX], out_ratio[RATIO_TEXT_MAX];
+    char in_text[RATIO_TEXT_MAX], out_text[RATIO_TEXT_MAX];
 
     if ((streq(in, "off") || !*in) && (streq(out, "off") || !*out))
         table_cell(t, STYLE_PLAIN, "%s", "");
     else
-        table_cell(t, STYLE_PLAIN, "%s%s/%s%s", in, ratio_text(flow, in, "rx_bytes", "rx_payload_bytes", in_ratio), out,
-                   ratio_text(flow, out, "tx_bytes", "tx_payload_bytes", out_ratio));
+        table_cell(t, STYLE_PLAIN, "%s/%s", ratio_format(in, flow, "rx", in_text),
+                   ratio_format(out, flow, "tx", out_text));
 }
 
 static int add_overrides(struct table *t, const json_t *flow) {
@@ -102,6 +111,40 @@ static int add_overrides(struct table *t, const json_t *flow) {
     return 0;
 }
 
+static void add_rtt(struct table *t, const json_t *leg) {
+    char buf[TEXT_MAX];
+
+    table_cell(t, STYLE_PLAIN, "%s",
+               field_has(leg, "rtt_usec") ? text_duration(field_number(leg, "rtt_usec"), buf) : "");
+}
+
+/* The name, and the address behind it if that is not what it says already. */
+static void add_upstream(struct table *t, const json_t *flow) {
+    const char *name = field_text(flow, "upstream");
+    const char *address = field_text(json_object_get(flow, "upstream_leg"), "peer");
+    bool says_it = strlen(name) >= strlen(address) && streq(name + strlen(name) - strlen(address), address);
+
+    table_cell(t, STYLE_PLAIN, "%s%s%s", name, says_it ? "" : " ", says_it ? "" : address);
+}
+
+/* "splice 3": with how often it was switched. */
+static const char *mode_text(const json_t *way, char buf[static MODE_TEXT_MAX]) {
+    int64_t switches = field_number(way, "switches");
+
+    if (switches > 0)
+        snprintf(buf, MODE_TEXT_MAX, "%s %" PRId64, field_text(way, "mode"), switches);
+    else
+        snprintf(buf, MODE_TEXT_MAX, "%s", field_text(way, "mode"));
+    return buf;
+}
+
+static void add_modes(struct table *t, const json_t *flow) {
+    const json_t *up = json_object_get(flow, "to_upstream"), *down = json_object_get(flow, "to_client");
+    char to_upstream[MODE_TEXT_MAX], to_client[MODE_TEXT_MAX];
+
+    table_cell(t, STYLE_PLAIN, "%s%s%s", mode_text(up, to_upstream), up ? "/" : "", mode_text(down, to_client));
+}
+
 static int add_flow(struct table *t, const json_t *flow) {
     const char *state = field_text(flow, "state");
     char buf[TEXT_MAX];
@@ -114,12 +157,43 @@ static int add_flow(struct table *t, const json_t *flow) {
     table_cell(t, STYLE_PLAIN, "%s", text_bytes(field_number(flow, "rx_bytes"), buf));
     table_cell(t, STYLE_PLAIN, "%s", text_bytes(field_number(flow, "tx_bytes"), buf));
     add_marks(t, flow);
-    table_cell(t, STYLE_PLAIN, "%s",
-               field_has(flow, "rtt_usec") ? text_duration(field_number(flow, "rtt_usec"), buf) : "");
+    add_rtt(t, flow);
     add_optional(t, flow, "retransmits");
     add_queue(t, flow);
+    add_upstream(t, flow);
+    add_modes(t, flow);
     add_coding(t, flow);
     return add_overrides(t, flow);
+}
+
+/* `way`: how bytes that this leg receives go on. */
+static void add_leg(struct table *t, const json_t *flow, const char *name, const json_t *leg, const json_t *way) {
+    char buf[TEXT_MAX], mode[MODE_TEXT_MAX];
+
+    table_cell(t, STYLE_PLAIN, "%s", field_text(flow, "id"));
+    table_cell(t, STYLE_PLAIN, "%s", field_text(flow, "listener"));
+    table_cell(t, STYLE_PLAIN, "%s", name);
+    if (streq(name, "upstream"))
+        add_upstream(t, flow);
+    else
+        table_cell(t, STYLE_PLAIN, "%s", field_text(leg, "peer"));
+    table_cell(t, STYLE_PLAIN, "%s", text_bytes(field_number(leg, "rx_bytes"), buf));
+    table_cell(t, STYLE_PLAIN, "%s", text_bytes(field_number(leg, "tx_bytes"), buf));
+    add_marks(t, leg);
+    add_rtt(t, leg);
+    add_optional(t, leg, "retransmits");
+    add_queue(t, leg);
+    table_cell(t, STYLE_PLAIN, "%s", mode_text(way, mode));
+}
+
+/* A flow that is not relayed has the client's leg alone. */
+static int add_legs(struct table *t, const json_t *flow) {
+    const json_t *client = json_object_get(flow, "client_leg"), *upstream = json_object_get(flow, "upstream_leg");
+
+    add_leg(t, flow, "client", client ? client : flow, json_object_get(flow, "to_upstream"));
+    if (upstream)
+        add_leg(t, flow, "upstream", upstream, json_object_get(flow, "to_client"));
+    return 0;
 }
 
 static int on_flows(json_t *parameters, void *userdata) {
@@ -138,7 +212,7 @@ static int on_flows(json_t *parameters, void *userdata) {
             output_list_item(o, flow);
             continue;
         }
-        r = add_flow(l->table, flow);
+        r = l->add(l->table, flow);
         if (r < 0)
             return r;
     }
@@ -169,8 +243,10 @@ static enum status list_end(struct listing *l, enum status status) {
 }
 
 enum status flows_list(struct ctl *ctl) {
-    _cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
-    struct listing listing = { .ctl = ctl, .table = t };
+    bool legs = ctl->args->option[OPTION_LEGS] != NULL;
+    _cleanup_(table_freep) struct table *t =
+            table_new(legs ? leg_columns : columns, legs ? ARRAY_SIZE(leg_columns) : ARRAY_SIZE(columns));
+    struct listing listing = { .ctl = ctl, .table = t, .add = legs ? add_legs : add_flow };
     const char *listener = ctl->args->n_words > 0 ? ctl->args->words[0] : NULL;
 
     if (!t)

@@ -48,7 +48,26 @@ static enum status help_overview(struct output *o) {
     return STATUS_DONE;
 }
 
+static json_t *options_json(uint32_t mask) {
+    json_t *list = json_array();
+
+    for (int i = 0; i < OPTION_MAX; i++) {
+        const struct option_row *row = option_row(i);
+        if (mask & OPTION_BIT(i))
+            json_array_append_new(
+                    list, json_pack("{ss ss* ss}", "option", row->name, "argument", row->argument, "help", row->help));
+    }
+    return list;
+}
+
 static enum status help_verb(struct output *o, const struct verb *v) {
+    if (o->json) {
+        json_t *all = json_pack("{ss ss ss ss so}", "verb", v->name, "words", v->words, "help", v->help, "details",
+                                v->details, "options", options_json(v->options));
+        output_json(o, all);
+        json_decref(all);
+        return STATUS_DONE;
+    }
     fprintf(o->file, "sockqctl %s%s%s%s\n%s.\n", v->name, v->options ? " [OPTION...]" : "", *v->words ? " " : "",
             v->words, v->help);
     if (*v->details)
@@ -89,11 +108,24 @@ static json_t *carriers_json(unsigned carriers) {
     return list;
 }
 
+/* The name that a row is another spelling of, or NULL. */
+static const char *alias_of(const struct setting *s) {
+    const struct setting *canonical = setting_by_id(s->id);
+
+    if (s->leg == SETTING_LEG_CLIENT)
+        canonical = setting_find_on_leg(canonical->name, SETTING_LEG_CLIENT);
+    return canonical == s ? NULL : canonical->name;
+}
+
+static bool is_of_both_legs(const struct setting *s) {
+    return setting_keys(s) != SETTING_BIT(s->id);
+}
+
 static json_t *setting_json(const struct setting *s) {
-    return json_pack("{ss ss ss ss ss so sb sb ss* ss* ss*}", "setting", s->name, "help", s->help, "syntax", s->syntax,
-                     "default", s->dflt, "live", live_text(s), "carriers", carriers_json(s->carriers), "inherit",
-                     s->may_inherit, "restorable", s->restorable, "capability", s->capability, "capability_when",
-                     s->capability_when, "alias_of", s->alias ? setting_by_id(s->id)->name : NULL);
+    return json_pack("{ss ss ss ss ss so sb sb sb ss* ss* ss*}", "setting", s->name, "help", s->help, "syntax",
+                     s->syntax, "default", s->dflt, "live", live_text(s), "carriers", carriers_json(s->carriers),
+                     "inherit", s->may_inherit, "restorable", s->restorable, "both_legs", is_of_both_legs(s),
+                     "capability", s->capability, "capability_when", s->capability_when, "alias_of", alias_of(s));
 }
 
 static enum status help_settings_json(struct output *o) {
@@ -101,6 +133,9 @@ static enum status help_settings_json(struct output *o) {
 
     output_list_open(o, NULL, "settings");
     for (size_t i = 0; (s = setting_row(i)); i++) {
+        if (s->leg != SETTING_LEG_ALL)
+            continue;
+
         json_t *v = setting_json(s);
         output_list_item(o, v);
         json_decref(v);
@@ -124,6 +159,8 @@ static enum status help_settings(struct output *o) {
     for (size_t i = 0; (s = setting_row(i)); i++) {
         const char *when = s->capability_when;
 
+        if (s->leg != SETTING_LEG_ALL)
+            continue;
         table_cell(t, STYLE_BOLD, "%s", s->name);
         table_cell(t, STYLE_PLAIN, "%s", s->syntax);
         table_cell(t, STYLE_PLAIN, "%s", s->dflt);
@@ -133,7 +170,9 @@ static enum status help_settings(struct output *o) {
     }
     if (table_print(t, o) < 0)
         return call_no_memory();
-    fputs("\nLIVE: does a change act on established flows? More: sockqctl help SETTING.\n", o->file);
+    fputs("\nLIVE: does a change act on established flows? More: sockqctl help SETTING.\n"
+          "Where a target forwards, client.SETTING and upstream.SETTING are those of one leg.\n",
+          o->file);
     return STATUS_DONE;
 }
 
@@ -148,6 +187,13 @@ static void print_carriers(struct output *o, unsigned carriers) {
         separator = ", ";
     }
     putc('\n', o->file);
+}
+
+static void print_leg(struct output *o, const struct setting *s) {
+    if (s->leg != SETTING_LEG_ALL)
+        fprintf(o->file, "  leg       the %s leg only\n", s->leg == SETTING_LEG_CLIENT ? "client" : "upstream");
+    else if (is_of_both_legs(s))
+        fprintf(o->file, "  leg       both; of one: client.%s, upstream.%s\n", s->name, s->name);
 }
 
 static enum status help_setting(struct output *o, const struct setting *s) {
@@ -168,8 +214,9 @@ static enum status help_setting(struct output *o, const struct setting *s) {
         fprintf(o->file, "  needs     %s%s%s%s\n", s->capability, when ? " (" : "", when ? when : "", when ? ")" : "");
     if (!s->restorable)
         fputs("  undo      taking it back may need the capability, too\n", o->file);
-    if (s->alias)
-        fprintf(o->file, "  also      another spelling of %s\n", setting_by_id(s->id)->name);
+    print_leg(o, s);
+    if (alias_of(s))
+        fprintf(o->file, "  also      another spelling of %s\n", alias_of(s));
     return STATUS_DONE;
 }
 

@@ -13,6 +13,15 @@
 #define PREFIX "payload "
 #define REPLY_TIMEOUT_USEC USEC_PER_SEC
 
+/* The number of a port, or the name of a service. To getaddrinfo(3) 99999 and -1 are ports, too: others. */
+static bool is_port(const char *text) {
+    size_t length = strlen(text);
+
+    if (strspn(text, "0123456789") < length)
+        return isalnum((unsigned char) *text);
+    return length > 0 && length <= 5 && atoi(text) > 0 && atoi(text) <= UINT16_MAX;
+}
+
 /* "tcp:HOST:PORT"; an IPv6 address stands in brackets, as everywhere. */
 static int parse_target(const char *text, struct plan *p, char **ret_reason) {
     if (strncmp(text, "tcp:", 4) == 0)
@@ -32,8 +41,10 @@ static int parse_target(const char *text, struct plan *p, char **ret_reason) {
                           "'%s' is not %.4sHOST:PORT (an IPv6 address goes in brackets: %.4s[::1]:7000)", text, text,
                           text);
     }
-    if (end == host || !*port)
-        return reason_set(ret_reason, -EINVAL, "'%s' lacks %s", text, end == host ? "the host" : "the port");
+    if (end == host)
+        return reason_set(ret_reason, -EINVAL, "'%s' lacks the host", text);
+    if (!is_port(port))
+        return reason_set(ret_reason, -EINVAL, "'%s' needs a port, 1-65535 or the name of a service", text);
 
     p->host = strndup(host, (size_t) (end - host));
     p->port = strdup(port);
@@ -56,8 +67,9 @@ static int parse_mark(const struct args *a, struct plan *p, char **ret_reason) {
         return r;
     if (r < 0)
         return reason_set(ret_reason, -EINVAL, "--%s: %s", row->name, reason);
-    if (value.number == DSCP_REFLECT)
-        return reason_set(ret_reason, -EINVAL, "--dscp: nothing was received yet that could be reflected");
+    if (value.number >= DSCP_REFLECT)
+        return reason_set(ret_reason, -EINVAL, "--%s: nothing was received yet that could be sent back or passed on",
+                          row->name);
     p->dscp = (int) value.number;
     return 0;
 }

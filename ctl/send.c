@@ -204,6 +204,12 @@ static enum status verdict(const struct sending *s) {
     return STATUS_DONE;
 }
 
+static bool lacks_zone(const struct addrinfo *ai) {
+    const struct sockaddr_in6 *sa = (const struct sockaddr_in6 *) ai->ai_addr;
+
+    return ai->ai_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&sa->sin6_addr) && sa->sin6_scope_id == 0;
+}
+
 static enum status send_to(struct ctl *ctl, const struct plan *p, const struct addrinfo *addresses) {
     struct sending s = { .ctl = ctl, .plan = p };
 
@@ -212,7 +218,8 @@ static enum status send_to(struct ctl *ctl, const struct plan *p, const struct a
         return status;
     int r = exchange_open(p, addresses, ctl->interrupt_fd, &s.exchange);
     if (r < 0) {
-        output_complain("cannot connect to %s: %s", ctl->args->words[0], strerror(-r));
+        output_complain("cannot connect to %s: %s%s", ctl->args->words[0], strerror(-r),
+                        lacks_zone(addresses) ? " (a link-local address needs its interface: [fe80::1%eth0])" : "");
         return STATUS_FAILED;
     }
     show_head(&s);
@@ -250,6 +257,10 @@ enum status send_payloads(struct ctl *ctl) {
         return STATUS_USAGE;
     }
     r = plan.from_stdin ? plan_read(&plan, STDIN_FILENO) : 0;
+    if (r == -EFBIG) {
+        output_complain("standard input has more than the %zu bytes of one payload", plan_size_max(&plan));
+        return STATUS_FAILED;
+    }
     if (r < 0) {
         output_complain("cannot take the payload from standard input: %s",
                         r == -ENODATA ? "it is empty" : strerror(-r));

@@ -19,6 +19,7 @@ struct table {
     struct cell *cells;
     size_t n_cells, allocated;
     unsigned widths[TABLE_COLUMNS_MAX]; /* natural: the widest cell so far */
+    bool filled[TABLE_COLUMNS_MAX];     /* one of its cells says something */
     bool titled;
     int error;
 };
@@ -61,6 +62,16 @@ static int reserve(struct table *t) {
     return 0;
 }
 
+static bool is_left_out(const struct table *t, size_t column) {
+    return t->columns[column].optional && !t->filled[column];
+}
+
+static void note_filled(struct table *t, size_t column) {
+    if (is_left_out(t, column))
+        t->titled = false;
+    t->filled[column] = true;
+}
+
 void table_cell(struct table *t, enum style style, const char *format, ...) {
     char *text = NULL;
     va_list ap;
@@ -71,7 +82,9 @@ void table_cell(struct table *t, enum style style, const char *format, ...) {
     if (vasprintf(&text, format, ap) < 0)
         text = NULL;
     va_end(ap);
-    if (text && !*text) {
+    if (text && *text) {
+        note_filled(t, t->n_cells % t->n_columns);
+    } else if (text) {
         free(text);
         text = strdup("-");
         style = STYLE_PLAIN;
@@ -191,7 +204,7 @@ static char *left_out_text(const struct table *t, const unsigned *widths, unsign
     if (!f)
         return NULL;
     for (size_t i = 0; i < t->n_columns; i++)
-        if (widths[i] == 0)
+        if (widths[i] == 0 && !is_left_out(t, i))
             fprintf(f, "%s%s", n++ > 0 ? ", " : "(too narrow to show: ", t->columns[i].title);
     fputs(n > 0 ? ")" : "", f);
     if (fclose(f) != 0 || size <= width || n == 0)
@@ -213,7 +226,8 @@ int table_print(struct table *t, struct output *o) {
 
     if (t->error < 0)
         return t->error;
-    memcpy(widths, t->widths, sizeof(widths));
+    for (size_t i = 0; i < t->n_columns; i++)
+        widths[i] = is_left_out(t, i) ? 0 : t->widths[i];
     unsigned gap = table_fit(t->columns, t->n_columns, o->width, widths);
 
     if (!t->titled) {

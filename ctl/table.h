@@ -15,6 +15,7 @@ struct column {
     bool right;         /* numbers */
     unsigned width_min; /* may be cut to this width; 0: never */
     unsigned drop;      /* may be left out, the highest first; 0: never */
+    bool optional;      /* is left out as long as all its cells are empty */
 };
 
 struct table;
@@ -28,8 +29,8 @@ DEFINE_CLEANUP(struct table *, table_free);
 void table_cell(struct table *t, enum style style, const char *format, ...) _printf_(3, 4);
 /* Complete rows that have not been printed. */
 size_t table_rows(const struct table *t);
-/* Prints the rows added since the last time; the header comes with the first. Column widths of earlier calls are kept
- * as the least. 0 or -ENOMEM. */
+/* Prints the rows added since the last time; the header comes with the first, and again where an optional column joins.
+ * Column widths of earlier calls are kept as the least. 0 or -ENOMEM. */
 int table_print(struct table *t, struct output *o) _must_check_;
 
 /* Which width each column gets: in: what it would like; out: what it gets, 0 left out. Returns the gap between

@@ -54,6 +54,13 @@ enum status change_log_level(struct ctl *ctl);
 /* flows.c */
 enum status flows_list(struct ctl *ctl);
 enum status flows_close(struct ctl *ctl);
+/* upstreams.c */
+enum status upstreams_list(struct ctl *ctl);
+enum status upstreams_drain(struct ctl *ctl);
+enum status upstreams_enable(struct ctl *ctl);
+enum status upstreams_disable(struct ctl *ctl);
+enum status upstreams_add(struct ctl *ctl);
+enum status upstreams_remove(struct ctl *ctl);
 /* watch.c */
 enum status watch_stats(struct ctl *ctl);
 enum status watch_monitor(struct ctl *ctl);

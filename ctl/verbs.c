@@ -38,17 +38,41 @@ static const struct verb verbs[] = {
       "What the files say counts again. Without settings: all runtime changes of that\n"
       "listener or profile.",
       change_unset },
-    { "flows", "[LISTENER]", 0, 1, BIT(FLOW) | BIT(SOURCE), "the connections, as ss shows them",
+    { "flows", "[LISTENER]", 0, 1, BIT(FLOW) | BIT(SOURCE) | BIT(LEGS), "the connections, as ss shows them",
       "IN and OUT are bytes on the wire. DSCP is the mark that the daemon sets,\n"
       "RECEIVED the one on the peer's packets: \"handshake\" when only the handshake's\n"
       "last segment is known, \"latest\" when it is current. RTT and RETR (segments sent\n"
       "again) come from TCP, QUEUE is bytes in the kernel that wait to be read/sent.\n"
-      "CODING is decompression/compression. With --json there is more.",
+      "CODING is decompression/compression. MODE of a relayed flow is how bytes go to\n"
+      "the upstream/to the client, each with how often that was switched.\n"
+      "With --legs each side has a row. With --json there is more.",
       flows_list },
     { "close", "[LISTENER]", 0, 1, BIT(FLOW) | BIT(SOURCE), "close connections",
       "At least one of LISTENER, --flow and --source says which; several narrow it\n"
       "down. Closing none is status 1.",
       flows_close },
+    { "upstreams", "[LISTENER]", 0, 1, 0, "what listeners forward to, and how it does",
+      "STATE is up; aside after failures, until a flow or a check succeeds; unresolved\n"
+      "while the name has no address; draining, disabled or removed by you. TIME is the\n"
+      "mean time to connect, FAILURES are attempts to connect, IN and OUT bytes from\n"
+      "and to the upstream.",
+      upstreams_list },
+    { "drain", "LISTENER UPSTREAM", 2, 2, 0, "no new flows to an upstream, those it has go on",
+      "UPSTREAM as sockqctl upstreams shows it. Lasts until enable or disable, or until\n"
+      "the daemon ends; a reload leaves it.",
+      upstreams_drain },
+    { "enable", "LISTENER UPSTREAM", 2, 2, 0, "let an upstream have flows again", "After drain or disable.",
+      upstreams_enable },
+    { "disable", "LISTENER UPSTREAM", 2, 2, 0, "no flows to an upstream: close those it has",
+      "They are ended in order: what was received is delivered.", upstreams_disable },
+    { "add-upstream", "LISTENER tcp:HOST:PORT|udp:HOST:PORT|unix:PATH", 2, 2, 0, "forward to one more upstream",
+      "Until the daemon ends; a reload leaves it. One that was removed and is in the\n"
+      "files comes back.",
+      upstreams_add },
+    { "remove-upstream", "LISTENER UPSTREAM", 2, 2, 0, "forward no longer to an upstream",
+      "The flows that it has go on; disable it before to close them. Until the daemon\n"
+      "ends; a reload leaves it, also where the files name it.",
+      upstreams_remove },
     { "stats", "[LISTENER]", 0, 1, BIT(WATCH), "counters since the start, or as they move",
       "With --watch: what moved in each interval, until Ctrl-C, then all of it. With\n"
       "--json and --watch: one line a sample.",

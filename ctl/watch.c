@@ -5,6 +5,7 @@
 #include "call.h"
 #include "counters.h"
 #include "field.h"
+#include "ratio.h"
 #include "table.h"
 #include "text.h"
 #include "verb.h"
@@ -17,6 +18,18 @@ static void format_clock(int64_t realtime_usec, char buf[static TEXT_MAX]) {
 
     if (!localtime_r(&sec, &tm) || strftime(buf, TEXT_MAX, "%H:%M:%S", &tm) == 0)
         snprintf(buf, TEXT_MAX, "--:--:--");
+}
+
+/* Not a counter, but what these come to. */
+static void add_coding(struct table *t, const json_t *l, const char *setting, const char *direction) {
+    const char *coding = field_text(l, setting);
+    char text[RATIO_TEXT_MAX];
+
+    if (!*coding || streq(coding, "off"))
+        return;
+    table_cell(t, STYLE_PLAIN, "%s", field_text(l, "listener"));
+    table_cell(t, STYLE_PLAIN, "%s", setting);
+    table_cell(t, STYLE_PLAIN, "%s", ratio_format(coding, json_object_get(l, "counters"), direction, text));
 }
 
 static int print_totals(struct output *o, const json_t *reply) {
@@ -44,6 +57,8 @@ static int print_totals(struct output *o, const json_t *reply) {
                        (int64_t) json_integer_value(value));
         }
         json_decref(flat);
+        add_coding(t, l, "decompression", "rx");
+        add_coding(t, l, "compression", "tx");
     }
     if (table_rows(t) == 0)
         fputs("no listeners\n", o->file);

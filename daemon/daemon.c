@@ -10,6 +10,7 @@
 #include "adopt.h"
 #include "event.h"
 #include "faults_log.h"
+#include "helper.h"
 #include "internal.h"
 #include "targets.h"
 #include "varlink.h"
@@ -227,6 +228,7 @@ static int begin(struct daemon *d, const struct daemon_options *options, const s
 static void end(struct daemon *d) {
     if (d->change)
         change_stop(d->change);
+    helper_stop();
     if (d->net) {
         net_stop(d->net);
         net_restore(d->net);

@@ -70,7 +70,7 @@ static void close_flows(struct daemon *d) {
 static int on_look(sd_event_source *source, uint64_t usec, void *userdata) {
     struct daemon *d = userdata;
 
-    if (net_flows(d->net) == 0)
+    if (net_connections(d->net) == 0)
         return sd_event_exit(d->event, 0);
     if (loop_clock_usec() < d->drain_until_usec)
         return 0;
@@ -85,15 +85,16 @@ void drain_begin(struct daemon *d) {
     char text[UNIT_TEXT_MAX];
 
     if (d->stopping) {
-        event_log(EVENT_DRAIN_ENDED, EVENT_NO_FIELDS, "told to stop a second time: %u flows are closed at once",
-                  net_flows(d->net));
+        event_log(EVENT_DRAIN_ENDED, EVENT_NO_FIELDS, "told to stop a second time: %u flow%s closed at once",
+                  net_connections(d->net), net_connections(d->net) == 1 ? " is" : "s are");
         (void) sd_event_exit(d->event, 0);
         return;
     }
     d->stopping = true;
     notify_tell(&d->notify, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64, timeout_usec + CLOSING_USEC + MARGIN_USEC);
-    event_log(EVENT_DAEMON_STOPPING, EVENT_NO_FIELDS, "stopping: %u flow%s may take %s to finish", net_flows(d->net),
-              net_flows(d->net) == 1 ? "" : "s", unit_format_duration((int64_t) timeout_usec, text));
+    event_log(EVENT_DAEMON_STOPPING, EVENT_NO_FIELDS, "stopping: %u flow%s may take %s to finish",
+              net_connections(d->net), net_connections(d->net) == 1 ? "" : "s",
+              unit_format_duration((int64_t) timeout_usec, text));
     control_set_state(d->control, CONTROL_DRAINING);
     change_stop(d->change);
     d->drain_until_usec = loop_clock_usec() + timeout_usec;

@@ -45,6 +45,8 @@ def setting(s):
         lines += [f"({s['capability_when']})"] if "capability_when" in s else []
     if not s["restorable"]:
         lines += row("undo", "may need the capability as well")
+    if s["both_legs"]:
+        lines += row("legs", "each has its own")
     if "alias_of" in s:
         lines += row("same as", f".Cm {s['alias_of']}")
     return lines + [".El"]

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "event.h"
+#include "helper.h"
 #include "internal.h"
 #include "plan.h"
 
@@ -98,25 +99,50 @@ static struct effective *resolve(const struct config_listener *conf, void *userd
     return overlays_resolve(userdata, conf);
 }
 
+/* Nothing else is going on yet: the main thread waits. */
+struct beginning {
+    struct message settled;
+    bool done;
+};
+
+static void on_settled(struct message *message, void *owner) {
+    CONTAINER_OF(message, struct beginning, settled)->done = true;
+}
+
 static void on_begun(void *userdata) {
-    *(bool *) userdata = true;
+    ((struct beginning *) userdata)->done = true;
+}
+
+static void await(const struct change *c, struct beginning *b) {
+    while (!b->done)
+        mailbox_wait(&c->net->mailbox, c->net);
+    b->done = false;
+}
+
+void upstreams_begin(const struct net *net) {
+    for (size_t i = 0; i < net->n_listeners; i++) {
+        struct forward *f = net->listeners[i]->draining ? NULL : forward_of_listener(net->listeners[i]);
+
+        if (f)
+            forward_begin(f);
+    }
 }
 
 int change_begin(struct change *c, struct config *config, struct config_faults *faults) {
     struct plan *plan;
-    bool begun = false;
+    struct beginning beginning = { .settled.handle = on_settled };
     int r = plan_new(c->net, config, resolve, &c->overlays, faults, &plan);
 
     if (r < 0)
         return r;
-    r = plan_commit(plan, on_begun, &begun);
-    /* Nothing else is going on yet: wait for the workers here. */
-    while (r >= 0 && !begun)
-        mailbox_wait(&c->net->mailbox, c->net);
+    helper_settle(&c->net->mailbox, &beginning.settled);
+    await(c, &beginning);
+    plan_commit(plan, on_begun, &beginning);
+    await(c, &beginning);
     plan_free(plan);
-    if (r >= 0)
-        c->config = config_ref(config);
-    return r;
+    c->config = config_ref(config);
+    upstreams_begin(c->net);
+    return 0;
 }
 
 void change_observe_reload(struct change *c, void (*fn)(bool begins, void *userdata), void *userdata) {
@@ -135,7 +161,15 @@ const struct config *change_config(const struct change *c) {
 }
 
 unsigned change_runtime_values(const struct change *c) {
-    return overlays_count(&c->overlays);
+    unsigned n = overlays_count(&c->overlays);
+
+    for (size_t i = 0; i < c->net->n_listeners; i++) {
+        const struct listener *l = c->net->listeners[i];
+        const struct forward *f = l->draining ? NULL : forward_of_listener(l);
+
+        n += f ? forward_runtime_changes(f) : 0;
+    }
+    return n;
 }
 
 int change_profile(const struct change *c, const char *name, struct settings *ret, uint8_t *origin) {

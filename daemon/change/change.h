@@ -50,6 +50,7 @@ enum change_status {
     CHANGE_NO_SUCH_LISTENER,
     CHANGE_NO_SUCH_PROFILE,
     CHANGE_NO_SUCH_FLOW,
+    CHANGE_NO_SUCH_UPSTREAM,
     CHANGE_BUSY,
     CHANGE_NO_MEMORY,
     CHANGE_CONFLICT, /* reason says what does not go together (for example new_only with a flow) */
@@ -64,8 +65,8 @@ struct change_answer {
     unsigned undo_failed;
     uint64_t keys; /* what was asked for */
     const struct settings *old,
-            *requested; /* values of `keys` before and now (of the first listener concerned); `requested` may
-                                             * say inherit */
+            *requested; /* values of `keys` before and now, of the first listener concerned; `old` of a change of some
+                         * flows: of the first flow. `requested` may say inherit */
     const struct tally *tally;
 };
 
@@ -96,6 +97,7 @@ struct reload_answer {
     uint64_t keys;
     const struct settings *requested;
     const char *const *added, *const *removed, *const *changed; /* names, NULL-terminated */
+    const char *const *restart;                                 /* keys that take effect at the next restart */
 };
 typedef void (*reload_done_fn)(const struct reload_answer *answer, void *userdata);
 void change_reload(struct change *c, const struct change_who *who, reload_done_fn done, void *userdata);
@@ -109,5 +111,5 @@ bool change_idle(const struct change *c);
 const struct config *change_config(const struct change *c);
 /* What a profile says, runtime values included: only keys that it has are set. -ENOENT. `origin` has SETTING_MAX places, or is NULL. */
 int change_profile(const struct change *c, const char *name, struct settings *ret, uint8_t *origin) _must_check_;
-/* How many runtime values are in force or waiting for their listener. */
+/* How many runtime changes are in force or waiting for their listener: values, and what was done to upstreams. */
 unsigned change_runtime_values(const struct change *c);

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "stream.h"
+#include "engine.h"
 
 static int remember(struct transaction_worker *tw, const struct flow *f) {
     if (f->id.slot >= tw->n_before) {
@@ -84,7 +84,7 @@ static uint64_t apply_daemon_settings(struct worker *w, struct flow *f, const st
 
         if (!(keys & SETTING_BIT(id)) || !is_daemon_setting(id))
             continue;
-        stream_apply(w, f, id, set, &result);
+        engine_of(f)->apply(w, f, id, set, &result);
         if (result.outcome == QOS_DEFERRED)
             kept |= SETTING_BIT(id);
         if (c)
@@ -93,58 +93,114 @@ static uint64_t apply_daemon_settings(struct worker *w, struct flow *f, const st
     return kept;
 }
 
-static uint64_t socket_keys(uint64_t keys) {
+/* Socket options of the client leg. */
+static uint64_t client_keys(uint64_t keys) {
     for (enum setting_id id = 0; id < SETTING_MAX; id++)
         if (is_daemon_setting(id))
             keys &= ~SETTING_BIT(id);
-    return keys;
+    return keys & ~SETTINGS_UPSTREAM;
+}
+
+/* A session of UDP has no socket of its own there: its endpoint's is changed with the listener. */
+static int apply_client(const struct flow *f, const struct effective *to, uint64_t keys, qos_each_fn each,
+                        void *userdata) {
+    struct qos_socket s = flow_qos_socket(f, f->endpoint->socket.domain);
+
+    return f->datagrams ? 0 : qos_apply(&s, &to->settings, client_keys(keys), &f->endpoint->baseline, each, userdata);
+}
+
+static void count_upstream(enum setting_id id, const struct qos_result *result, void *userdata) {
+    count(SETTING_UPSTREAM + id, result, userdata);
+}
+
+static const struct qos_baseline *fresh_baseline(struct transaction_worker *tw, int domain) {
+    struct qos_socket s = { .fd = -EBADF, .domain = domain, .type = SOCK_STREAM };
+
+    if (tw->fresh_domain == domain)
+        return &tw->fresh;
+    s.fd = socket(domain, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (s.fd < 0)
+        return NULL; /* what is inherited stays as it is */
+    qos_baseline_capture(&s, &tw->fresh);
+    tw->fresh_domain = domain;
+    close_fd(s.fd);
+    return &tw->fresh;
+}
+
+/* The upstream leg's options, under the client leg's ids. */
+static int apply_upstream(struct transaction_worker *tw, const struct flow *f, const struct effective *to,
+                          uint64_t keys, struct counting *c) {
+    struct qos_socket s;
+    socklen_t size = sizeof(s.domain);
+
+    keys = client_keys(keys >> SETTING_UPSTREAM);
+    if (!keys || !engine_of(f)->upstream)
+        return 0;
+    s = engine_of(f)->upstream(f);
+    if (s.fd < 0 || getsockopt(s.fd, SOL_SOCKET, SO_DOMAIN, &s.domain, &size) < 0 || s.domain == AF_UNIX)
+        return 0; /* one that is connected later has it then; a Unix socket has none of this */
+    return qos_apply(&s, &to->upstream, keys, fresh_baseline(tw, s.domain), c ? count_upstream : NULL, c);
 }
 
 /* With dscp = reflect the mark received wins over the socket's base mark. */
-static void reflect(struct flow *f, const struct qos_socket *s) {
+static void reflect(struct flow *f) {
+    struct qos_socket s = flow_qos_socket(f, f->endpoint->socket.domain);
     const struct settings *set = &f->client.set->settings;
 
     if (!settings_inherits(set, SETTING_DSCP) && set->v[SETTING_DSCP].number == DSCP_REFLECT &&
         f->received_label != QOS_MARK_NONE)
-        (void) qos_set_tos(s, f->received_tos & 0xfc);
+        (void) qos_set_tos(&s, f->received_tos & 0xfc, set, &f->endpoint->baseline);
 }
 
 static void swap(struct worker *w, struct flow *f, struct effective *to) {
     effective_unref(f->client.set);
     f->client.set = to;
-    stream_settings_changed(w, f);
+    engine_of(f)->changed(w, f);
+}
+
+static uint64_t keys_for(const struct flow *f, const struct transaction_item *item) {
+    uint64_t keys = item->keys;
+
+    for (enum setting_id id = 0; item->overrides_only && id < SETTING_MAX; id++)
+        if (f->client.set->origin[id] != ORIGIN_FLOW)
+            keys &= ~SETTING_BIT(id);
+    return keys;
 }
 
 void flow_change_apply(struct transaction_worker *tw, struct worker *w, struct flow *f,
                        const struct transaction_item *item) {
-    struct qos_socket s = flow_qos_socket(f, f->endpoint->socket.domain);
     const struct qos_result no_memory = { .outcome = QOS_FAILED, .error = -ENOMEM };
     struct counting c = { tw, item->view == NULL };
+    uint64_t keys = keys_for(f, item), kept;
     struct effective *to;
-    uint64_t kept;
 
     if (item->view && f->client.set == item->to)
         return; /* born since, with the new settings */
     tw->n_flows++;
+    if (keys == 0)
+        return;
     if (remember(tw, f) < 0) {
-        count((enum setting_id) __builtin_ctzll(item->keys), &no_memory, &c);
+        count((enum setting_id) __builtin_ctzll(keys), &no_memory, &c);
         return;
     }
-    (void) qos_apply(&s, &item->to->settings, socket_keys(item->keys), &f->endpoint->baseline, count, &c);
-    kept = apply_daemon_settings(w, f, &item->to->settings, item->keys, &c);
-    to = derive(tw, f->client.set, item, item->keys & ~kept);
+    if (c.narrow)
+        settings_merge(&tw->old, &f->client.set->settings, keys & ~tw->old.set_mask);
+    kept = apply_daemon_settings(w, f, &item->to->settings, keys, &c);
+    to = derive(tw, f->client.set, item, keys & ~kept);
     if (!to) {
-        count((enum setting_id) __builtin_ctzll(item->keys), &no_memory, &c);
+        count((enum setting_id) __builtin_ctzll(keys), &no_memory, &c);
         return;
     }
+    /* From the flow's own set: the priority that stands behind a new mark may be this flow's alone. */
+    (void) apply_client(f, to, keys, count, &c);
+    (void) apply_upstream(tw, f, to, keys, &c);
     swap(w, f, to);
-    if (item->keys & SETTING_BIT(SETTING_DSCP))
-        reflect(f, &s);
+    if (keys & SETTING_BIT(SETTING_DSCP))
+        reflect(f);
 }
 
 void flow_change_undo(struct transaction_worker *tw, struct worker *w, struct flow *f,
                       const struct transaction_item *item) {
-    struct qos_socket s = flow_qos_socket(f, f->endpoint->socket.domain);
     struct flow_before *before = f->id.slot < tw->n_before ? &tw->before[f->id.slot] : NULL;
     struct effective *to = NULL;
 
@@ -154,12 +210,12 @@ void flow_change_undo(struct transaction_worker *tw, struct worker *w, struct fl
         to = item->from;
     if (!to)
         return;
-    if (qos_apply(&s, &to->settings, socket_keys(item->keys), &f->endpoint->baseline, NULL, NULL) < 0)
+    if (apply_client(f, to, item->keys, NULL, NULL) < 0 || apply_upstream(tw, f, to, item->keys, NULL) < 0)
         tw->undo_failed++;
     (void) apply_daemon_settings(w, f, &to->settings, item->keys, NULL);
     swap(w, f, effective_ref(to));
     if (item->keys & SETTING_BIT(SETTING_DSCP))
-        reflect(f, &s);
+        reflect(f);
 }
 
 void transaction_worker_done(struct transaction_worker *tw) {
@@ -171,4 +227,5 @@ void transaction_worker_done(struct transaction_worker *tw) {
         effective_unref(tw->derived[i].to);
     }
     tally_done(&tw->tally);
+    settings_done(&tw->old);
 }

@@ -11,6 +11,7 @@
 /* One worker's part of a transaction. The main thread looks at it when the worker has reported. */
 struct transaction_worker {
     struct tally tally;
+    struct settings old; /* as in struct transaction */
     unsigned n_flows, undo_failed;
     /* What flows had before, by slot. */
     struct flow_before {
@@ -24,6 +25,9 @@ struct transaction_worker {
         uint64_t keys;
     } derived[DERIVED_MAX];
     unsigned next_derived;
+    /* What the kernel gives a new socket of a family: what upstream legs inherit. Read when it is needed. */
+    int fresh_domain; /* 0: not read yet */
+    struct qos_baseline fresh;
 };
 
 void flow_change_apply(struct transaction_worker *tw, struct worker *w, struct flow *f,

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "change.h"
+#include "forward.h"
 #include "overlay.h"
 #include "transaction.h"
 
@@ -41,5 +42,14 @@ struct change_scope {
     const char *target;    /* "orders" or "profile:voice" */
     const char *narrowing; /* "", "flow 0.1.2", "source 10.0.0.0/8", "new flows only" */
     bool unset;
+    bool reload; /* the tally is of several listeners: it gives results, no counts */
 };
 void report_change(const struct change_scope *scope, const struct change_answer *answer, const struct change_who *who);
+
+/* The state of a listener's target forward; NULL: its target is another one. */
+static inline struct forward *forward_of_listener(const struct listener *l) {
+    return forward_of_target(l->view->target);
+}
+
+/* What the listeners that serve now forward to is looked after as they say. */
+void upstreams_begin(const struct net *net);

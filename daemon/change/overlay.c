@@ -86,14 +86,21 @@ unsigned overlays_count(const struct overlays *o) {
     unsigned n = 0;
 
     for (size_t i = 0; i < o->n; i++)
-        n += (unsigned) __builtin_popcountll(o->items[i].settings.set_mask);
+        n += (unsigned) __builtin_popcountll(settings_named(o->items[i].settings.set_mask));
     return n;
 }
 
-static void lay(const struct overlays *o, const struct change_target *target, struct effective *e, enum origin origin) {
+static void lay(const struct overlays *o, const struct change_target *target, uint64_t keys, struct effective *e,
+                enum origin origin) {
     for (size_t i = 0; i < o->n; i++)
         if (is_for(&o->items[i], target))
-            effective_apply(e, &o->items[i].settings, o->items[i].settings.set_mask, origin);
+            effective_apply(e, &o->items[i].settings, keys, origin);
+}
+
+/* `keys` of a profile, by its files and at runtime. */
+static void lay_profile(const struct overlays *o, const struct config_profile *p, uint64_t keys, struct effective *e) {
+    effective_apply(e, &p->settings, keys, ORIGIN_PROFILE_FILE);
+    lay(o, &(struct change_target){ true, p->name }, keys, e, ORIGIN_PROFILE_RUNTIME);
 }
 
 struct effective *overlays_resolve(const struct overlays *o, const struct config_listener *conf) {
@@ -101,11 +108,11 @@ struct effective *overlays_resolve(const struct overlays *o, const struct config
 
     if (!e)
         return NULL;
-    if (conf->profile) {
-        effective_apply(e, &conf->profile->settings, conf->profile->settings.set_mask, ORIGIN_PROFILE_FILE);
-        lay(o, &(struct change_target){ true, conf->profile->name }, e, ORIGIN_PROFILE_RUNTIME);
-    }
-    effective_apply(e, &conf->settings, conf->settings.set_mask, ORIGIN_LISTENER_FILE);
-    lay(o, &(struct change_target){ false, conf->name }, e, ORIGIN_LISTENER_RUNTIME);
+    if (conf->profile)
+        lay_profile(o, conf->profile, SETTINGS_ALL, e);
+    if (conf->forward && conf->forward->profile)
+        lay_profile(o, conf->forward->profile, SETTINGS_UPSTREAM, e);
+    effective_apply(e, &conf->settings, SETTINGS_ALL, ORIGIN_LISTENER_FILE);
+    lay(o, &(struct change_target){ false, conf->name }, SETTINGS_ALL, e, ORIGIN_LISTENER_RUNTIME);
     return e;
 }

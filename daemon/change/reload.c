@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <stdio.h>
 
 #include "event.h"
 #include "faults_log.h"
+#include "helper.h"
 #include "internal.h"
 #include "plan.h"
 
@@ -13,6 +15,7 @@ struct reload {
     struct config_faults faults;
     struct plan *plan;
     struct transaction transaction;
+    struct message settled;
     struct settings requested;
     uint64_t keys;
     const char **added, **removed, **changed;
@@ -42,15 +45,38 @@ static void log_refused(const struct reload *r) {
 }
 
 static void log_loaded(const struct reload *r) {
+    const struct change_who *who = &r->job.who;
     unsigned n = change_runtime_values(r->job.change);
+    char uid[16], pid[16];
 
-    event_log(EVENT_CONFIG_LOADED, EVENT_NO_FIELDS, "configuration loaded: %zu listener%s%s", r->config->n_listeners,
-              r->config->n_listeners == 1 ? "" : "s", n ? "; runtime changes stay in force on top" : "");
+    snprintf(uid, sizeof(uid), "%u", who->uid);
+    snprintf(pid, sizeof(pid), "%d", who->pid);
+    event_log(EVENT_CONFIG_LOADED, EVENT_FIELDS({ FIELD_UID, uid }, { FIELD_PID, pid }),
+              "configuration loaded: %zu listener%s%s, by uid %s", r->config->n_listeners,
+              r->config->n_listeners == 1 ? "" : "s", n ? "; runtime changes stay in force on top" : "", uid);
+    for (size_t i = 0; i < r->transaction.n_items; i++) {
+        const struct transaction_item *item = &r->transaction.items[i];
+        const struct change_scope scope = { .target = item->listener->name, .narrowing = "", .reload = true };
+        const struct change_answer a = {
+            .keys = item->keys,
+            .old = &item->from->settings,
+            .requested = &item->to->settings,
+            .tally = &r->transaction.tally,
+        };
+
+        report_change(&scope, &a, who);
+    }
+}
+
+static bool needs_restart(const struct reload *r) {
+    const struct net *net = r->job.change->net;
+
+    return r->config && r->config->daemon.workers != 0 && r->config->daemon.workers != net->n_workers;
 }
 
 static void answer(struct reload *r, enum change_status status, const char *reason) {
     struct change *c = r->job.change;
-    static const char *const none[] = { NULL };
+    static const char *const none[] = { NULL }, *const workers[] = { "daemon.workers", NULL };
     const struct reload_answer a = {
         .status = status,
         .reason = reason,
@@ -61,6 +87,7 @@ static void answer(struct reload *r, enum change_status status, const char *reas
         .added = r->added ? r->added : none,
         .removed = r->removed ? r->removed : none,
         .changed = r->changed ? r->changed : none,
+        .restart = needs_restart(r) ? workers : none,
     };
 
     if (status == CHANGE_DONE)
@@ -102,12 +129,12 @@ static bool has_changed(const struct reload *r, const struct plan_listener *pl) 
 
     if (pl->added || !before)
         return false;
-    return settings_diff(&pl->listener->view->set->settings, &pl->view->set->settings) != 0 ||
+    return (settings_diff(&pl->listener->view->set->settings, &pl->view->set->settings) & config_listener_keys(now)) ||
            !same_text(before->target, now->target) || before->framing != now->framing ||
            !same_text(before->reply, now->reply) || before->journal_rate != now->journal_rate ||
            before->journal_size != now->journal_size ||
            !same_text(before->profile ? before->profile->name : NULL, now->profile ? now->profile->name : NULL) ||
-           !same_listen(before, now);
+           !config_forward_equal(before->forward, now->forward) || !same_listen(before, now);
 }
 
 /* Names of what came, went and changed, for the answer. */
@@ -143,6 +170,8 @@ static int add_items(struct reload *r) {
         struct effective *from = pl->added ? NULL : pl->listener->view->set;
         uint64_t keys = from ? settings_diff(&from->settings, &pl->view->set->settings) : 0;
 
+        keys &= config_listener_keys(pl->conf);
+
         if (!keys)
             continue;
         t->items[t->n_items++] = (struct transaction_item){
@@ -164,27 +193,50 @@ static void on_committed(void *userdata) {
 
     config_unref(c->config);
     c->config = config_ref(r->config);
+    upstreams_begin(c->net);
     answer(r, CHANGE_DONE, NULL);
 }
 
-/* The settings took; what is left cannot be refused by a socket. */
+/* A fault for each listener that was to have the value: any of them may be the one. */
+static void add_fault(struct reload *r, enum setting_id id) {
+    const struct tally_key *k = &r->transaction.tally.key[id];
+
+    for (size_t i = 0; i < r->transaction.n_items; i++) {
+        const struct transaction_item *item = &r->transaction.items[i];
+        const struct config_listener *conf = config_listener(r->config, item->listener->name);
+        char key[CONFIG_NAME_MAX + 64];
+
+        if (!(item->keys & SETTING_BIT(id)))
+            continue;
+        snprintf(key, sizeof(key), "listeners.%s.%s", conf->name, setting_by_id(id)->name);
+        config_faults_add(&r->faults, &conf->where, key, "%u socket%s refused it: %s; %s", k->failed,
+                          k->failed == 1 ? "" : "s", qos_failure_cause(id, k->error), qos_failure_remedy(id, k->error));
+    }
+}
+
+/* What is left when the settings took cannot fail. */
 static void on_transaction(struct transaction *t) {
     struct reload *r = t->userdata;
 
     if (t->failed) {
-        for (enum setting_id id = 0; id < SETTING_MAX; id++) {
-            const struct tally_key *k = &t->tally.key[id];
-            const struct config_where where = { .file = r->config->files[0] };
-
-            if (k->failed)
-                config_faults_add(&r->faults, &where, setting_by_id(id)->name, "%u sockets refused it: %s; %s",
-                                  k->failed, strerror(-k->error), qos_failure_remedy(id, k->error));
-        }
+        for (enum setting_id id = 0; id < SETTING_MAX; id++)
+            if (t->tally.key[id].failed)
+                add_fault(r, id);
         answer(r, CHANGE_FAILED, NULL);
         return;
     }
-    if (plan_commit(r->plan, on_committed, r) < 0)
-        answer(r, CHANGE_NO_MEMORY, NULL);
+    plan_commit(r->plan, on_committed, r);
+}
+
+/* Names of new upstreams have been asked for: no flow comes too early. */
+static void on_settled(struct message *message, void *owner) {
+    struct reload *r = CONTAINER_OF(message, struct reload, settled);
+
+    if (r->job.change->stopped) {
+        answer(r, CHANGE_BUSY, "the daemon is stopping");
+        return;
+    }
+    transaction_run(&r->transaction, on_transaction, r);
 }
 
 static struct effective *resolve(const struct config_listener *conf, void *userdata) {
@@ -209,11 +261,12 @@ static void run(struct job *job) {
         answer(r, result == -ENOMEM ? CHANGE_NO_MEMORY : CHANGE_FAILED, NULL);
         return;
     }
-    if (r->config->daemon.workers != 0 && r->config->daemon.workers != c->net->n_workers)
+    if (needs_restart(r))
         event_log(EVENT_SETTING_LIMITED, EVENT_FIELDS({ FIELD_SETTING, "workers" }),
                   "workers = %u takes effect at the next restart; %u are running", r->config->daemon.workers,
                   c->net->n_workers);
-    transaction_run(&r->transaction, on_transaction, r);
+    r->settled.handle = on_settled;
+    helper_settle(&c->net->mailbox, &r->settled);
 }
 
 void change_reload(struct change *c, const struct change_who *who, reload_done_fn done, void *userdata) {

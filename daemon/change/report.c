@@ -13,14 +13,28 @@ static void report_failed(const struct change_scope *scope, const struct change_
               a->undo_failed ? " except where sockets refused that too" : "");
 }
 
+/* "applied on 2 endpoints and 1 flow, deferred for 3" */
+static void format_result(const struct tally_key *k, bool counts, char *text, size_t size) {
+    enum qos_outcome outcome = tally_outcome(k);
+    char deferred[32] = "";
+
+    if (!counts || outcome == QOS_NOT_APPLICABLE) {
+        snprintf(text, size, "%s", outcome == QOS_NOT_APPLICABLE ? "not applicable" : qos_outcome_name(outcome));
+        return;
+    }
+    if (k->deferred > 0)
+        snprintf(deferred, sizeof(deferred), ", deferred for %u", k->deferred);
+    snprintf(text, size, "applied on %u endpoint%s and %u flow%s%s", k->applied_endpoints,
+             k->applied_endpoints == 1 ? "" : "s", k->applied_flows, k->applied_flows == 1 ? "" : "s", deferred);
+}
+
 static void report_key(const struct change_scope *scope, const struct change_answer *a, enum setting_id id,
                        const struct change_who *who) {
     const struct setting *row = setting_by_id(id);
     const struct tally_key *k = &a->tally->key[id];
     _cleanup_free_ char *old = settings_get_text(a->old, row), *new = settings_get_text(a->requested, row);
-    const char *result = qos_outcome_name(tally_outcome(k));
     bool narrow = scope->narrowing[0] != '\0';
-    char uid[16], pid[16], error[16], deferred[32] = "";
+    char uid[16], pid[16], error[16], result[128];
     const struct event_field *fields;
 
     snprintf(uid, sizeof(uid), "%u", who->uid);
@@ -28,7 +42,7 @@ static void report_key(const struct change_scope *scope, const struct change_ans
     snprintf(error, sizeof(error), "%d", -k->error);
     fields = EVENT_FIELDS({ FIELD_LISTENER, scope->target }, { FIELD_SETTING, row->name }, { FIELD_OLD, old },
                           { FIELD_NEW, new }, { FIELD_SCOPE, narrow ? scope->narrowing : "all" },
-                          { FIELD_RESULT, result }, { FIELD_UID, uid }, { FIELD_PID, pid },
+                          { FIELD_RESULT, qos_outcome_name(tally_outcome(k)) }, { FIELD_UID, uid }, { FIELD_PID, pid },
                           { FIELD_ERRNO, k->error ? error : NULL });
     if (tally_outcome(k) == QOS_FAILED) {
         report_failed(scope, a, row, fields);
@@ -36,13 +50,11 @@ static void report_key(const struct change_scope *scope, const struct change_ans
     }
     if (a->status == CHANGE_FAILED)
         return; /* undone because of another key */
-    if (k->deferred > 0)
-        snprintf(deferred, sizeof(deferred), ", deferred for %u", k->deferred);
+    format_result(k, !scope->reload, result, sizeof(result));
     event_log(scope->unset ? EVENT_SETTING_UNSET : EVENT_SETTING_CHANGED, fields,
-              "%s: %s %s -> %s%s%s%s: %s on %u endpoint%s and %u flow%s%s, by uid %s", scope->target, row->name,
-              old ? old : "-", new ? new : "-", narrow ? " (" : "", scope->narrowing, narrow ? ")" : "", result,
-              k->applied_endpoints, k->applied_endpoints == 1 ? "" : "s", k->applied_flows,
-              k->applied_flows == 1 ? "" : "s", deferred, uid);
+              "%s: %s %s -> %s%s%s%s: %s, by %suid %s", scope->target, row->name, old ? old : "-", new ? new : "-",
+              narrow ? " (" : "", scope->narrowing, narrow ? ")" : "", result, scope->reload ? "a reload of " : "",
+              uid);
 }
 
 void report_change(const struct change_scope *scope, const struct change_answer *answer, const struct change_who *who) {

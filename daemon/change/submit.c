@@ -12,6 +12,8 @@ struct submission {
     struct overlays next;
     struct transaction transaction;
     unsigned n_concerned; /* listeners of the target, touched or not */
+    uint64_t concerned;   /* keys of any of them that the target is about */
+    bool all_keys;        /* unset named none */
     struct settings old, requested;
     change_done_fn done;
     void *userdata;
@@ -90,12 +92,28 @@ static const char *conflict(const struct change_request *r) {
     return NULL;
 }
 
-static bool concerns(const struct submission *s, const struct config_listener *conf) {
+static bool is_named(const struct config_profile *p, const char *name) {
+    return p && streq(p->name, name);
+}
+
+/* The keys of a listener that the target of the change is about: all, those of the upstream leg, or none. */
+static uint64_t keys_concerned(const struct submission *s, const struct config_listener *conf) {
     const struct change_target *target = &s->request.target;
 
-    if (target->profile)
-        return conf->profile && streq(conf->profile->name, target->name);
-    return streq(conf->name, target->name);
+    if (target->profile ? is_named(conf->profile, target->name) : streq(conf->name, target->name))
+        return config_listener_keys(conf);
+    if (target->profile && conf->forward && is_named(conf->forward->profile, target->name))
+        return SETTINGS_UPSTREAM;
+    return 0;
+}
+
+/* Keys in which the upstream leg's own profile has a runtime value, which wins over that of the target. */
+static uint64_t keys_masked(const struct submission *s, const struct config_listener *conf) {
+    const struct config_profile *own = conf->forward ? conf->forward->profile : NULL;
+
+    if (!own || !s->request.target.profile || is_named(own, s->target_name))
+        return 0;
+    return SETTINGS_UPSTREAM & overlays_keys(&s->next, &(struct change_target){ true, own->name });
 }
 
 static struct effective *resolve_narrow(struct submission *s, struct effective *now) {
@@ -106,35 +124,41 @@ static struct effective *resolve_narrow(struct submission *s, struct effective *
     return to;
 }
 
-/* Keys in which this change decides for the listener: those that nothing of higher precedence covers. */
-static uint64_t keys_decided(const struct submission *s, const struct effective *from, const struct effective *to) {
+/* Those of `concerned` in which this change decides for the listener: that nothing of higher precedence covers. */
+static uint64_t keys_decided(const struct submission *s, const struct config_listener *conf, uint64_t concerned,
+                             const struct effective *from, const struct effective *to) {
     enum origin origin = s->request.target.profile ? ORIGIN_PROFILE_RUNTIME : ORIGIN_LISTENER_RUNTIME;
     const struct effective *decides = s->request.unset ? from : to;
     uint64_t keys = 0;
 
+    concerned &= s->request.keys;
     if (is_narrow(&s->request))
-        return s->request.keys;
+        return concerned;
+    if (s->request.unset)
+        concerned &= overlays_keys(&s->job.change->overlays, &s->request.target);
     for (enum setting_id id = 0; id < SETTING_MAX; id++)
-        if (s->request.keys & SETTING_BIT(id) && decides->origin[id] == origin)
+        if (concerned & SETTING_BIT(id) && decides->origin[id] == origin)
             keys |= SETTING_BIT(id);
-    return keys;
+    return keys & ~keys_masked(s, conf);
 }
 
-static int add_item(struct submission *s, const struct config_listener *conf, struct listener *l) {
+static int add_item(struct submission *s, const struct config_listener *conf, struct listener *l, uint64_t concerned) {
     struct transaction_item *item = &s->transaction.items[s->transaction.n_items];
     struct effective *from = l->view->set;
 
     s->n_concerned++;
+    s->concerned |= concerned;
     item->listener = l;
     item->to = is_narrow(&s->request) ? resolve_narrow(s, from) : overlays_resolve(&s->next, conf);
     if (!item->to)
         return -ENOMEM;
-    item->keys = keys_decided(s, from, item->to);
+    item->keys = keys_decided(s, conf, concerned, from, item->to);
     if (item->keys == 0) { /* what this listener says itself covers all of it */
         item->to = effective_unref(item->to);
         return 0;
     }
     item->from = effective_ref(from);
+    item->overrides_only = is_narrow(&s->request) && s->request.unset;
     s->transaction.n_items++;
     if (is_narrow(&s->request))
         return 0;
@@ -149,8 +173,10 @@ static int add_items(struct submission *s) {
     if (!s->transaction.items)
         return -ENOMEM;
     for (size_t i = 0; i < config->n_listeners; i++) {
-        struct listener *l = net_listener(s->job.change->net, config->listeners[i].name);
-        int r = concerns(s, &config->listeners[i]) && l ? add_item(s, &config->listeners[i], l) : 0;
+        const struct config_listener *conf = &config->listeners[i];
+        struct listener *l = net_listener(s->job.change->net, conf->name);
+        uint64_t concerned = keys_concerned(s, conf);
+        int r = concerned && l ? add_item(s, conf, l, concerned) : 0;
 
         if (r < 0)
             return r;
@@ -184,14 +210,24 @@ static void note_values(struct submission *s) {
     }
     now = net_listener(s->job.change->net, s->target_name)->view->set;
     settings_merge(&s->old, &now->settings, s->request.keys);
-    settings_merge(&s->requested, first ? &first->to->settings : &now->settings, s->request.keys);
+    if (!s->request.unset)
+        settings_merge(&s->requested, &s->request.settings, s->request.keys);
+    else
+        settings_merge(&s->requested, first ? &first->to->settings : &now->settings, s->request.keys);
 }
 
-static const char *untouched_reason(const struct submission *s) {
+static const char *untouched_reason(const struct submission *s, enum setting_id id) {
+    const struct change_request *r = &s->request;
+
     if (s->n_concerned == 0)
         return "no listener uses the profile";
-    return s->request.unset ? "it has no runtime value here that holds"
-                            : "every listener of the profile says otherwise itself";
+    if (id >= SETTING_UPSTREAM && !(s->concerned & SETTING_BIT(id)))
+        return "there is no upstream leg: the target is not forward";
+    if (!(s->concerned & SETTING_BIT(id)))
+        return "listeners use the profile for their upstream leg only";
+    if (r->unset && !(overlays_keys(&s->job.change->overlays, &r->target) & SETTING_BIT(id)))
+        return "it has no runtime value here";
+    return "every listener of the profile says otherwise itself";
 }
 
 static void explain_untouched(struct submission *s) {
@@ -201,7 +237,7 @@ static void explain_untouched(struct submission *s) {
         touched |= s->transaction.items[i].keys;
     for (enum setting_id id = 0; id < SETTING_MAX; id++)
         if (s->request.keys & ~touched & SETTING_BIT(id))
-            s->transaction.tally.key[id].reason = untouched_reason(s);
+            s->transaction.tally.key[id].reason = untouched_reason(s, id);
 }
 
 static int prepare_overlays(struct submission *s) {
@@ -226,6 +262,25 @@ static void explain_undone(struct submission *s) {
         tally_key_done(k, id);
         k->reason = "not changed, because another key of the change failed";
     }
+}
+
+static bool was_touched(const struct tally_key *k) {
+    return k->applied_endpoints + k->applied_flows + k->deferred + k->not_applicable + k->failed > 0;
+}
+
+/* What only the flows could tell: which keys they had of their own, and which values. */
+static void explain_flows(struct submission *s) {
+    for (enum setting_id id = 0; id < SETTING_MAX; id++) {
+        struct tally_key *k = &s->transaction.tally.key[id];
+
+        if (!s->request.unset || !(s->request.keys & SETTING_BIT(id)) || was_touched(k))
+            continue;
+        if (s->all_keys)
+            s->request.keys &= ~SETTING_BIT(id);
+        else
+            k->reason = "no flow has a value of its own";
+    }
+    settings_merge(&s->old, &s->transaction.old, s->request.keys);
 }
 
 /* ---- the way through ---- */
@@ -260,6 +315,8 @@ static void on_transaction(struct transaction *t) {
         answer(s, CHANGE_NO_SUCH_FLOW, NULL);
         return;
     }
+    if (is_narrow(&s->request))
+        explain_flows(s);
     commit(s);
     answer(s, CHANGE_DONE, NULL);
 }
@@ -284,12 +341,16 @@ static void run(struct job *job) {
     }
     if (!r->unset)
         r->keys = r->settings.set_mask;
-    else if (r->keys == 0)
-        r->keys = is_narrow(r) ? SETTING_BIT(SETTING_MAX) - 1 : overlays_keys(&job->change->overlays, &r->target);
+    else if (r->keys == 0) {
+        s->all_keys = true;
+        r->keys = is_narrow(r) ? SETTINGS_ALL : overlays_keys(&job->change->overlays, &r->target);
+    }
     if (prepare_overlays(s) < 0 || add_items(s) < 0) {
         answer(s, CHANGE_NO_MEMORY, NULL);
         return;
     }
+    if (!(s->concerned & SETTINGS_UPSTREAM))
+        r->keys = settings_named(r->keys);
     note_values(s);
     explain_untouched(s);
     s->transaction.net = job->change->net;

@@ -18,7 +18,8 @@ static bool daemon_setting_concerns(enum setting_id id, int type) {
     static const uint64_t stream_only =
             SETTING_BIT(SETTING_IO_BUFFER) | SETTING_BIT(SETTING_IDLE_TIMEOUT) | SETTING_BIT(SETTING_MAX_CONNECTIONS) |
             SETTING_BIT(SETTING_MAX_CONNECTIONS_PER_SOURCE) | SETTING_BIT(SETTING_COMPRESSION_UNIT) |
-            SETTING_BIT(SETTING_PAYLOAD_LIMIT) | SETTING_BIT(SETTING_FRAME_TIMEOUT);
+            SETTING_BIT(SETTING_PAYLOAD_LIMIT) | SETTING_BIT(SETTING_FRAME_TIMEOUT) |
+            SETTING_BIT(SETTING_CONNECT_TIMEOUT) | SETTING_BIT(SETTING_HALF_CLOSE_TIMEOUT);
 
     return type == SOCK_STREAM || !(stream_only & SETTING_BIT(id));
 }
@@ -32,11 +33,15 @@ static uint64_t daemon_keys(uint64_t keys) {
     return found;
 }
 
-static void apply_endpoint(struct transaction *t, const struct transaction_item *item, struct endpoint *e) {
-    uint64_t own = daemon_keys(item->keys);
+static uint64_t endpoint_keys(uint64_t keys) {
+    return keys & ~(SETTINGS_UPSTREAM | daemon_keys(keys));
+}
 
-    endpoint_touch(e, item->keys & ~own);
-    (void) qos_apply(&e->socket, &item->to->settings, item->keys & ~own, &e->baseline, count_endpoint, t);
+static void apply_endpoint(struct transaction *t, const struct transaction_item *item, struct endpoint *e) {
+    uint64_t own = daemon_keys(item->keys) & ~SETTINGS_UPSTREAM;
+
+    endpoint_touch(e, endpoint_keys(item->keys));
+    (void) qos_apply(&e->socket, &item->to->settings, endpoint_keys(item->keys), &e->baseline, count_endpoint, t);
     for (enum setting_id id = 0; id < SETTING_MAX; id++) {
         struct qos_result result = { .outcome = QOS_NOT_APPLICABLE };
 
@@ -69,8 +74,7 @@ static void each_endpoint(struct transaction *t,
 
 static void try_endpoint(struct transaction *t, const struct transaction_item *item, struct endpoint *e) {
     if (item->view || e->socket.type == SOCK_STREAM)
-        (void) !qos_try(&e->socket, &item->to->settings, item->keys & ~daemon_keys(item->keys), &e->baseline,
-                        count_endpoint, t);
+        (void) !qos_try(&e->socket, &item->to->settings, endpoint_keys(item->keys), &e->baseline, count_endpoint, t);
 }
 
 static void change_endpoint(struct transaction *t, const struct transaction_item *item, struct endpoint *e) {
@@ -79,8 +83,8 @@ static void change_endpoint(struct transaction *t, const struct transaction_item
 }
 
 static void restore_endpoint(struct transaction *t, const struct transaction_item *item, struct endpoint *e) {
-    if (item->view && qos_apply(&e->socket, &item->from->settings, item->keys & ~daemon_keys(item->keys), &e->baseline,
-                                NULL, NULL) < 0)
+    if (item->view &&
+        qos_apply(&e->socket, &item->from->settings, endpoint_keys(item->keys), &e->baseline, NULL, NULL) < 0)
         t->undo_failed++;
 }
 
@@ -113,8 +117,12 @@ static void change_flow(struct task *task, struct worker *w, struct flow *f) {
         flow_change_apply(&t->workers[w->index], w, f, item);
 }
 
+static struct transaction *of_undo_task(struct task *task) {
+    return CONTAINER_OF(task, struct transaction, undo_task);
+}
+
 static void publish_old(struct task *task, struct worker *w) {
-    struct transaction *t = of_task(task);
+    struct transaction *t = of_undo_task(task);
 
     for (size_t i = 0; i < t->n_items; i++)
         if (t->items[i].view)
@@ -122,7 +130,7 @@ static void publish_old(struct task *task, struct worker *w) {
 }
 
 static void undo_flow(struct task *task, struct worker *w, struct flow *f) {
-    struct transaction *t = of_task(task);
+    struct transaction *t = of_undo_task(task);
     struct transaction_item *item = item_of(t, f);
 
     if (item)
@@ -136,7 +144,7 @@ static void finish(struct transaction *t) {
 }
 
 static void undone(struct task *task) {
-    struct transaction *t = of_task(task);
+    struct transaction *t = of_undo_task(task);
 
     for (unsigned i = 0; i < t->net->n_workers; i++)
         t->undo_failed += t->workers[i].undo_failed;
@@ -146,12 +154,7 @@ static void undone(struct task *task) {
 static void undo(struct transaction *t) {
     t->failed = true;
     each_endpoint(t, restore_endpoint);
-    task_end(&t->task);
-    t->task = (struct task){ .begin = publish_old, .visit = t->flows ? undo_flow : NULL, .done = undone };
-    if (task_send_all(&t->task, t->net) < 0) {
-        t->undo_failed += t->n_flows;
-        finish(t);
-    }
+    task_launch(&t->undo_task, t->net);
 }
 
 static void applied(struct task *task) {
@@ -159,6 +162,7 @@ static void applied(struct task *task) {
 
     for (unsigned i = 0; i < t->net->n_workers; i++) {
         tally_merge(&t->tally, &t->workers[i].tally);
+        settings_merge(&t->old, &t->workers[i].old, ~t->old.set_mask);
         t->n_flows += t->workers[i].n_flows;
     }
     if (tally_failed(&t->tally))
@@ -171,11 +175,12 @@ void transaction_run(struct transaction *t, void (*done)(struct transaction *t),
     t->done = done;
     t->userdata = userdata;
     t->task = (struct task){ .begin = publish, .visit = t->flows ? change_flow : NULL, .done = applied };
+    t->undo_task = (struct task){ .begin = publish_old, .visit = t->flows ? undo_flow : NULL, .done = undone };
     each_endpoint(t, try_endpoint);
     t->failed = tally_failed(&t->tally) > 0;
     if (!t->failed) {
         t->workers = calloc(t->net->n_workers, sizeof(*t->workers));
-        t->failed = !t->workers || task_prepare(&t->task, t->net) < 0;
+        t->failed = !t->workers || task_prepare(&t->task, t->net) < 0 || task_prepare(&t->undo_task, t->net) < 0;
     }
     if (t->failed) {
         finish(t);
@@ -200,9 +205,11 @@ void transaction_end(struct transaction *t) {
     }
     free(t->items);
     tally_done(&t->tally);
+    settings_done(&t->old);
     for (unsigned i = 0; t->workers && i < t->net->n_workers; i++)
         transaction_worker_done(&t->workers[i]);
     free(t->workers);
     task_end(&t->task);
+    task_end(&t->undo_task);
     *t = (struct transaction){ 0 };
 }

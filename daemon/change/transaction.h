@@ -16,6 +16,7 @@ struct transaction_item {
     struct effective *from;     /* before, one reference */
     struct effective *to;       /* after, one reference */
     uint64_t keys;
+    bool overrides_only; /* of flows: only the keys that a flow has of its own */
 };
 
 struct transaction {
@@ -25,10 +26,11 @@ struct transaction {
     bool flows;                    /* visit established flows */
     struct flow_selector selector; /* which of them; only when items have no view */
     struct tally tally;
+    struct settings old; /* of a change of some flows: what the first of them had */
     unsigned n_flows, undo_failed;
     bool failed;
     /* own */
-    struct task task;
+    struct task task, undo_task;
     struct transaction_worker *workers;
     void (*done)(struct transaction *t);
     void *userdata;

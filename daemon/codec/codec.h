@@ -94,7 +94,8 @@ struct codec_pool {
  * does not fit, -EINVAL (level, CODING_OFF), -ENOMEM. */
 ssize_t codec_encode_whole(struct codec_pool *p, enum coding id, int level, const void *in, size_t in_size, void *out,
                            size_t out_size) _must_check_;
-/* The inverse. -EBADMSG: corrupt, truncated, empty, or bytes behind the trailer; -EMSGSIZE: more than out_size. */
+/* The inverse. -EBADMSG: corrupt, truncated, empty, or bytes behind the trailer; -EMSGSIZE: more than out_size. Where that
+ * was tells coder_in_bytes() of p->decoder[id], if it is not NULL. */
 ssize_t codec_decode_whole(struct codec_pool *p, enum coding id, const void *in, size_t in_size, void *out,
                            size_t out_size) _must_check_;
 /* Decodes a datagram that may as well be plain. It counts as compressed only if it has the header of a format and

@@ -5,22 +5,21 @@
 #include "reason.h"
 #include "suggest.h"
 
-static int take_profile(struct load *l, const struct node *n, void *into) {
-    struct config_listener *listener = into;
+int check_profile_name(struct load *l, const struct node *n, const struct config_profile **ret) {
     char quoted[REASON_QUOTE_MAX];
 
     if (n->type != NODE_STRING) {
         node_fault(l, n, "write a profile's name as a string");
         return 0;
     }
-    listener->profile = config_profile(l->config, n->text);
-    if (listener->profile || l->partial)
-        return 0;
+    *ret = config_profile(l->config, n->text);
+    if (*ret || l->partial)
+        return *ret != NULL;
 
     const char *names[CONFIG_PROFILES_MAX + 1] = { NULL };
     for (size_t i = 0; i < l->config->n_profiles; i++)
         names[i] = l->config->profiles[i].name;
-    const char *near = suggest_near(n->text, names);
+    const char *near = load_is_full(l) ? NULL : suggest_near(n->text, names);
     reason_quote(n->text, quoted);
     if (near)
         node_fault(l, n, "there is no profile %s, did you mean '%s'?", quoted, near);
@@ -29,14 +28,21 @@ static int take_profile(struct load *l, const struct node *n, void *into) {
     return 0;
 }
 
+static int take_profile(struct load *l, const struct node *n, void *into) {
+    int r = check_profile_name(l, n, &((struct config_listener *) into)->profile);
+
+    return MIN(r, 0);
+}
+
 static int take_target(struct load *l, const struct node *n, void *into) {
     struct config_listener *listener = into;
     size_t i;
 
     int r = check_word(l, n, "target", l->schema->targets, &i);
-    if (r > 0)
-        listener->target = l->schema->targets[i];
-    return r < 0 ? r : 0;
+    if (r <= 0)
+        return r;
+    listener->target = l->schema->targets[i];
+    return streq(listener->target, "forward") ? check_forward_begin(listener) : 0;
 }
 
 static int take_framing(struct load *l, const struct node *n, void *into) {
@@ -150,48 +156,58 @@ static const struct check_key keys[] = {
     { "journal_size", "journal", take_journal_size },
 };
 
+#define N_WORDS_MAX (ARRAY_SIZE(keys) + 32)
+
+/* Those above, then those of target forward. */
+static const struct check_key *key_row(size_t i) {
+    if (i < ARRAY_SIZE(keys))
+        return &keys[i];
+    i -= ARRAY_SIZE(keys);
+    return i < n_forward_keys ? &forward_keys[i] : NULL;
+}
+
 bool check_is_listener_key(const char *name) {
-    for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-        if (streq(keys[i].name, name))
+    const struct check_key *key;
+
+    for (size_t i = 0; (key = key_row(i)); i++)
+        if (streq(key->name, name))
             return true;
     return false;
 }
 
 static int take_own_keys(struct load *l, const struct node *group, struct config_listener *into) {
-    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-        const struct node *n = node_child(group, keys[i].name);
+    const struct check_key *key;
+
+    for (size_t i = 0; (key = key_row(i)); i++) {
+        const struct node *n = node_child(group, key->name);
+        int r;
+
         if (!n)
             continue;
-        if (keys[i].target && into->target && !streq(keys[i].target, into->target)) {
-            node_fault(l, n, "%s belongs to target '%s', this listener has '%s'", keys[i].name, keys[i].target,
-                       into->target);
+        if (key->target && into->target && !streq(key->target, into->target)) {
+            node_fault(l, n, "%s belongs to target '%s', this listener has '%s'", key->name, key->target, into->target);
             continue;
         }
-        int r = keys[i].take(l, n, into);
+        if (key->target && streq(key->target, "forward") && !into->forward)
+            continue; /* there is a fault about the target already */
+        r = key->take(l, n, into);
         if (r < 0)
             return r;
     }
     return 0;
 }
 
-static int take_settings(struct load *l, const struct node *group, struct config_listener *into) {
-    const char *words[ARRAY_SIZE(keys) + 1] = { NULL };
+static void refuse_in_listener(struct load *l, const struct node *n) {
+    const char *words[N_WORDS_MAX] = { NULL };
+    const struct check_key *key;
+    size_t n_words = 0;
 
-    for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-        words[i] = keys[i].name;
-    for (size_t i = 0; i < group->n_children; i++) {
-        const struct node *n = group->children[i];
-        const struct setting *row = setting_find(n->name);
-        int r = 0;
-
-        if (row)
-            r = check_setting(l, group, n, row, &into->settings);
-        else if (!check_is_listener_key(n->name))
-            check_unknown_key(l, n, words, true);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    while ((key = key_row(n_words)))
+        words[n_words++] = key->name;
+    for (size_t i = 0; check_leg_names[i]; i++)
+        words[n_words++] = check_leg_names[i];
+    if (!check_is_listener_key(n->name))
+        check_unknown_key(l, n, words, true);
 }
 
 static int require_target(struct load *l, const struct node *group) {
@@ -210,7 +226,9 @@ int check_listener(struct load *l, const struct node *group, struct config_liste
     if (r == 0)
         r = take_own_keys(l, group, into);
     if (r == 0)
-        r = take_settings(l, group, into);
+        r = check_settings(l, group, refuse_in_listener, &into->settings);
+    if (r == 0 && into->forward)
+        check_forward_end(l, group, into);
     if (r == 0 && !into->reply && into->target && streq(into->target, "ack")) {
         into->reply = strdup("Received");
         if (!into->reply)

@@ -96,7 +96,7 @@ int check_word(struct load *l, const struct node *n, const char *what, const cha
         }
     }
 
-    const char *near = suggest_near(n->text, words);
+    const char *near = load_is_full(l) ? NULL : suggest_near(n->text, words);
     reason_quote(n->text, quoted);
     if (near) {
         node_fault(l, n, "unknown %s %s, did you mean '%s'?", what, quoted, near);
@@ -166,12 +166,29 @@ static int list_text(struct load *l, const struct node *n, const struct setting 
     return *ret ? 1 : -ENOMEM;
 }
 
+int check_prefixes(struct load *l, const struct node *n, const struct setting *row, union setting_value *ret) {
+    _cleanup_free_ char *reason = NULL, *list = NULL;
+    int r;
+
+    if (n->type != NODE_LIST) {
+        node_fault(l, n, "%s", forms[row->type].advice);
+        return 0;
+    }
+    r = list_text(l, n, row, &list);
+    if (r <= 0)
+        return r;
+    r = setting_parse(row, list, ret, &reason);
+    return r < 0 ? tell(l, n, r, reason) : 1;
+}
+
 /* The same setting under its other name in the same group, or NULL. */
 static const struct node *other_spelling(const struct node *group, const struct setting *row) {
     const struct setting *s;
 
     for (size_t i = 0; (s = setting_row(i)); i++) {
-        const struct node *n = s->id == row->id && s != row ? node_child(group, s->name) : NULL;
+        bool other = s->id == row->id && s != row && s->leg == SETTING_LEG_ALL;
+        const struct node *n = other ? node_child(group, s->name) : NULL;
+
         if (n)
             return n;
     }
@@ -182,21 +199,20 @@ static const struct node *other_spelling(const struct node *group, const struct 
 static bool is_overridden(struct load *l, const struct node *group, const struct node *n, const struct setting *row) {
     const struct node *other = other_spelling(group, row);
 
-    if (!other)
-        return false;
-    if (other->order == n->order && row->alias)
+    if (other && other->order == n->order && row->alias)
         node_fault(l, n, "%s and %s are two spellings of one setting", row->name, other->name);
-    return other->order >= n->order;
+    return other && other->order > n->order;
 }
 
-int check_setting(struct load *l, const struct node *group, const struct node *n, const struct setting *row,
-                  struct settings *into) {
+/* Into the keys of `row`, which is `plain` or its row on one leg. */
+static int take_setting(struct load *l, const struct node *group, const struct node *n, const struct setting *plain,
+                        const struct setting *row, struct settings *into) {
     _cleanup_free_ char *reason = NULL, *list = NULL;
     char buf[INTEGER_TEXT_MAX];
     const char *text;
     int r;
 
-    if (is_overridden(l, group, n, row))
+    if (is_overridden(l, group, n, plain))
         return 0;
     if (row->type == SETTING_TYPE_CIDR_LIST && n->type == NODE_LIST) {
         r = list_text(l, n, row, &list);
@@ -207,4 +223,57 @@ int check_setting(struct load *l, const struct node *group, const struct node *n
         return r;
     r = settings_set_text(into, row, text, &reason);
     return r < 0 ? tell(l, n, r, reason) : 0;
+}
+
+const char *const check_leg_names[] = { "client_leg", "upstream_leg", NULL };
+static const enum setting_leg legs[] = { SETTING_LEG_CLIENT, SETTING_LEG_UPSTREAM }; /* in that order */
+
+static bool is_leg(const char *name) {
+    for (size_t i = 0; check_leg_names[i]; i++)
+        if (streq(check_leg_names[i], name))
+            return true;
+    return false;
+}
+
+static int take_leg(struct load *l, const struct node *group, enum setting_leg leg, struct settings *into) {
+    static const char *const none[] = { NULL };
+    int r = 0;
+
+    if (!check_is_group(l, group))
+        return 0;
+    for (size_t i = 0; i < group->n_children && r >= 0; i++) {
+        const struct node *n = group->children[i];
+        const struct setting *plain = setting_find(n->name), *row = setting_find_on_leg(n->name, leg);
+
+        if (row)
+            r = take_setting(l, group, n, plain, row, into);
+        else if (plain)
+            node_fault(l, n, "%s is a setting of the listener as a whole, not of a leg", n->name);
+        else
+            check_unknown_key(l, n, none, true);
+    }
+    return r;
+}
+
+int check_settings(struct load *l, const struct node *group, void (*other)(struct load *l, const struct node *n),
+                   struct settings *into) {
+    int r = 0;
+
+    for (size_t i = 0; i < group->n_children && r >= 0; i++) {
+        const struct node *n = group->children[i];
+        const struct setting *row = setting_find(n->name);
+
+        if (row)
+            r = take_setting(l, group, n, row, row, into);
+        else if (!is_leg(n->name))
+            other(l, n);
+    }
+    /* What is said of one leg wins over what is said of both, wherever it stands. */
+    for (size_t i = 0; i < ARRAY_SIZE(legs) && r >= 0; i++) {
+        const struct node *n = node_child(group, check_leg_names[i]);
+
+        if (n)
+            r = take_leg(l, n, legs[i], into);
+    }
+    return r;
 }

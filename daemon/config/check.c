@@ -83,19 +83,31 @@ static const struct check_key daemon_keys[] = {
     { "log_level", NULL, take_log_level },
 };
 
-/* False, after a fault, if it is not a group. */
-static bool is_group(struct load *l, const struct node *n) {
+bool check_is_group(struct load *l, const struct node *n) {
     if (n->type == NODE_GROUP)
         return true;
     node_fault(l, n, "write a group: %.64s = { ... };", n->name);
     return false;
 }
 
-void check_unknown_key(struct load *l, const struct node *n, const char *const *words, bool settings) {
-    const char *near = suggest_near(n->name, words);
+/* Files name the settings of one leg in a group of its own, without the dot. */
+static const char *suggest_setting(const char *name) {
+    const char *names[SETTING_OWN_MAX + 8] = { NULL }; /* and aliases */
+    const struct setting *row;
+    size_t n = 0;
 
-    if (!near && settings)
-        near = setting_suggest(n->name);
+    for (size_t i = 0; (row = setting_row(i)) && n + 1 < ARRAY_SIZE(names); i++)
+        if (row->leg == SETTING_LEG_ALL)
+            names[n++] = row->name;
+    return suggest_near(name, names);
+}
+
+void check_unknown_key(struct load *l, const struct node *n, const char *const *words, bool settings) {
+    bool full = load_is_full(l);
+    const char *near = full ? NULL : suggest_near(n->name, words);
+
+    if (!near && settings && !full)
+        near = suggest_setting(n->name);
     if (near)
         node_fault(l, n, "unknown key, did you mean '%s'?", near);
     else
@@ -135,27 +147,14 @@ static bool check_entry(struct load *l, const struct node *n) {
         node_fault(l, n, "not a name: a letter, then letters, digits, '_' and '-', at most %d in all", CONFIG_NAME_MAX);
         return false;
     }
-    return is_group(l, n);
+    return check_is_group(l, n);
 }
 
-static int check_profile(struct load *l, const struct node *group, struct config_profile *into) {
-    static const char *const none[] = { NULL };
-
-    for (size_t i = 0; i < group->n_children; i++) {
-        const struct node *n = group->children[i];
-        const struct setting *row = setting_find(n->name);
-        int r = 0;
-
-        if (row)
-            r = check_setting(l, group, n, row, &into->settings);
-        else if (check_is_listener_key(n->name))
-            node_fault(l, n, "%s belongs to a listener, not to a profile", n->name);
-        else
-            check_unknown_key(l, n, none, true);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+static void refuse_in_profile(struct load *l, const struct node *n) {
+    if (check_is_listener_key(n->name))
+        node_fault(l, n, "%s belongs to a listener, not to a profile", n->name);
+    else
+        check_unknown_key(l, n, check_leg_names, true);
 }
 
 static int check_profiles(struct load *l, const struct node *group) {
@@ -177,7 +176,7 @@ static int check_profiles(struct load *l, const struct node *group) {
         p->name = strdup(n->name);
         if (!p->name)
             return -ENOMEM;
-        int r = check_profile(l, n, p);
+        int r = check_settings(l, n, refuse_in_profile, &p->settings);
         if (r < 0)
             return r;
     }
@@ -224,7 +223,7 @@ int check_tree(struct load *l, const struct node *root) {
     for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {
         words[i] = sections[i].name;
         const struct node *n = node_child(root, sections[i].name);
-        int r = n && is_group(l, n) ? sections[i].check(l, n) : 0;
+        int r = n && check_is_group(l, n) ? sections[i].check(l, n) : 0;
         if (r < 0)
             return r;
     }

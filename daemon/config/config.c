@@ -26,10 +26,22 @@ static struct config *config_new(void) {
     return c;
 }
 
+static struct config_forward *forward_free(struct config_forward *f) {
+    if (!f)
+        return NULL;
+    for (size_t i = 0; i < f->n_upstreams; i++)
+        config_upstream_done(&f->upstreams[i]);
+    free(f->upstreams);
+    cidr_list_unref(f->accept_proxy);
+    free(f);
+    return NULL;
+}
+
 static void listener_done(struct config_listener *l) {
     for (size_t i = 0; i < l->n_listen; i++)
         free(l->listen[i].text);
     free(l->listen);
+    forward_free(l->forward);
     free(l->reply);
     free(l->name);
     settings_done(&l->settings);
@@ -73,6 +85,10 @@ const struct config_listener *config_listener(const struct config *c, const char
         if (streq(c->listeners[i].name, name))
             return &c->listeners[i];
     return NULL;
+}
+
+uint64_t config_listener_keys(const struct config_listener *l) {
+    return l->forward ? SETTINGS_ALL : SETTINGS_ALL & ~SETTINGS_UPSTREAM;
 }
 
 bool config_name_valid(const char *name) {

@@ -30,6 +30,8 @@
 #define CONFIG_JOURNAL_RATE_MAX 100000
 #define CONFIG_JOURNAL_SIZE_DEFAULT 4096
 #define CONFIG_JOURNAL_SIZE_MAX (64 * 1024)
+#define CONFIG_UPSTREAMS_MAX 64
+#define CONFIG_HOST_MAX 253 /* of a host name, RFC 1035 */
 
 /* Where something was said. `file` points into the config (or the fault list). */
 struct config_where {
@@ -51,14 +53,69 @@ struct config_listen {
     struct config_where where;
 };
 
+/* One upstream of target forward. */
+struct config_upstream {
+    char *text;             /* canonical: "tcp:10.0.0.5:9000", "udp:app.example:53", "unix:/run/app.sock" */
+    int type;               /* SOCK_STREAM or SOCK_DGRAM */
+    struct address address; /* size 0: `host` or `path` says where */
+    char *host;             /* a name to be resolved, with `port` */
+    uint16_t port;
+    char *path; /* of a Unix socket */
+    struct config_where where;
+};
+
+/* "tcp:HOST:PORT", "udp:HOST:PORT", "unix:/PATH". 0, -EINVAL (with *ret_reason, one clause, owned by the caller), -ENOMEM. */
+int config_upstream_parse(const char *text, struct config_upstream *ret, char **ret_reason) _must_check_;
+void config_upstream_done(struct config_upstream *u);
+
+/* Which upstream takes the next flow. */
+enum balance {
+    BALANCE_ROUND_ROBIN,
+    BALANCE_LEAST_FLOWS,
+    BALANCE_SOURCE_HASH, /* the same source keeps its upstream as long as that is up */
+    BALANCE_FIRST,       /* the first one in the list that is up */
+};
+const char *const *config_balance_names(void); /* by enum balance, NULL-terminated */
+
+/* What tells an upstream the client's address (PROXY protocol, versions 1 and 2). */
+enum proxy_protocol { PROXY_OFF, PROXY_V1, PROXY_V2 };
+
+/* Whose address the upstream sees. */
+enum forward_source {
+    FORWARD_SOURCE_ANY,     /* as the routes say */
+    FORWARD_SOURCE_ADDRESS, /* `source_address` */
+    FORWARD_SOURCE_CLIENT,  /* the client's own: IP_TRANSPARENT, needs CAP_NET_ADMIN */
+};
+
+/* Keys of target forward. */
+struct config_forward {
+    struct config_upstream *upstreams;
+    size_t n_upstreams;
+    const struct config_profile *profile; /* of the upstream leg, on top of the listener's; NULL: none */
+    enum balance balance;
+    enum proxy_protocol proxy_protocol;
+    struct cidr_list *accept_proxy; /* sources whose connections begin with a PROXY header; never NULL */
+    enum forward_source source;
+    struct address source_address;
+    uint8_t dscp_map[64];        /* what a mark that is passed on becomes */
+    int64_t check_interval_usec; /* between connection attempts that only check; 0: none */
+    int64_t max_failures;        /* within failure_window: then an upstream is put aside */
+    int64_t failure_window_usec;
+    int64_t retry_after_usec; /* then one flow tries it again */
+};
+
+/* Do the files say the same? NULL says nothing. */
+bool config_forward_equal(const struct config_forward *a, const struct config_forward *b);
+
 struct config_listener {
     char *name;
     const struct config_profile *profile; /* NULL: none */
     const char *target;                   /* one of config_schema.targets; static */
     enum framing framing;                 /* of TCP; default chunk */
     char *reply; /* for `ack`; "Received" unless set, never empty, no NUL byte inside. NULL for other targets */
-    int64_t journal_rate; /* for `journal`: entries a second, 1-CONFIG_JOURNAL_RATE_MAX */
-    int64_t journal_size; /* for `journal`: bytes of a payload kept, 1-CONFIG_JOURNAL_SIZE_MAX */
+    int64_t journal_rate;           /* for `journal`: entries a second, 1-CONFIG_JOURNAL_RATE_MAX */
+    int64_t journal_size;           /* for `journal`: bytes of a payload kept, 1-CONFIG_JOURNAL_SIZE_MAX */
+    struct config_forward *forward; /* NULL for other targets */
     struct config_listen *listen;
     size_t n_listen;
     struct settings settings; /* own overrides */
@@ -116,6 +173,9 @@ struct config *config_unref(struct config *c); /* accepts NULL, returns NULL */
 /* NULL if there is none. */
 const struct config_profile *config_profile(const struct config *c, const char *name);
 const struct config_listener *config_listener(const struct config *c, const char *name);
+
+/* The keys that mean something to a listener: all, or those without the upstream leg that it does not have. */
+uint64_t config_listener_keys(const struct config_listener *l);
 
 /* [A-Za-z][A-Za-z0-9_-]*, at most CONFIG_NAME_MAX. */
 bool config_name_valid(const char *name);

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ALL_KEYS UINT64_MAX
-
 const char *origin_name(enum origin o) {
     static const char *const names[ORIGIN_MAX] = {
         [ORIGIN_DEFAULT] = "default",
@@ -28,6 +26,7 @@ struct effective *effective_new(void) {
 
     e->refs = 1;
     settings_defaults(&e->settings);
+    settings_upstream(&e->settings, &e->upstream);
     return e; /* origin: calloc() says ORIGIN_DEFAULT */
 }
 
@@ -37,7 +36,8 @@ struct effective *effective_copy(const struct effective *e) {
         return NULL;
 
     copy->refs = 1;
-    settings_merge(&copy->settings, &e->settings, ALL_KEYS);
+    settings_merge(&copy->settings, &e->settings, SETTINGS_ALL);
+    settings_merge(&copy->upstream, &e->upstream, SETTINGS_ALL);
     memcpy(copy->origin, e->origin, sizeof(copy->origin));
     return copy;
 }
@@ -48,6 +48,8 @@ void effective_apply(struct effective *e, const struct settings *over, uint64_t 
 
     mask &= over->set_mask;
     settings_merge(&e->settings, over, mask);
+    if (mask & SETTINGS_UPSTREAM)
+        settings_upstream(&e->settings, &e->upstream);
     for (int id = 0; id < SETTING_MAX; id++)
         if (mask & SETTING_BIT(id))
             e->origin[id] = (uint8_t) origin;
@@ -63,6 +65,7 @@ struct effective *effective_unref(struct effective *e) {
         return NULL;
 
     settings_done(&e->settings);
+    settings_done(&e->upstream);
     free(e);
     return NULL;
 }

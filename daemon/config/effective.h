@@ -23,6 +23,7 @@ enum origin {
 struct effective {
     unsigned refs;
     struct settings settings; /* every key present */
+    struct settings upstream; /* those of the upstream leg, under the ids that the client leg has */
     uint8_t origin[SETTING_MAX];
 };
 

@@ -119,6 +119,10 @@ void load_fault(struct load *l, const struct config_where *where, const char *ke
     va_end(ap);
 }
 
+bool load_is_full(const struct load *l) {
+    return l->faults->n == CONFIG_FAULTS_MAX;
+}
+
 static bool is_before(const struct config_fault *a, const struct config_fault *b) {
     int r = strcmp(a->file, b->file);
 

@@ -21,6 +21,8 @@ struct load {
 /* config_faults_add(), and remembers that the load failed. `key` may be NULL. */
 void load_fault(struct load *l, const struct config_where *where, const char *key, const char *format, ...)
         _printf_(4, 5);
+/* So many faults that another one is not told: no need to look for a suggestion. */
+bool load_is_full(const struct load *l);
 /* Puts what follows the first `from` faults in the order of files and lines; the one that says that there were more
  * stays last. */
 void faults_sort(struct config_faults *f, size_t from);

@@ -6,6 +6,9 @@
 #include "keys.h"
 #include "state.h"
 
+/* Each setting that a call names is looked up, and one that is unknown gets a suggestion, while everybody else waits. */
+#define NAMES_MAX ((size_t) 2 * SETTING_MAX)
+
 struct set_request {
     const char *target, *flow, *source;
     const json_t *settings; /* names and values, or names only for unset */
@@ -133,6 +136,10 @@ static bool prepare(struct call *call, const struct set_request *p, struct chang
         call_error_invalid_parameter(call, "target");
         return false;
     }
+    if (json_object_size(p->settings) > NAMES_MAX || json_array_size(p->settings) > NAMES_MAX) {
+        call_error_invalid_parameter(call, "settings");
+        return false;
+    }
     if (!selector_parse(call, p->flow, p->source, &selector))
         return false;
     request->who = asking(call);
@@ -184,7 +191,7 @@ void handle_unset(struct call *call, const void *parameters, void *userdata) {
             error_no_such_setting(call, json_string_value(name));
             return;
         }
-        request.keys |= SETTING_BIT(row->id);
+        request.keys |= setting_keys(row);
     }
     submit(userdata, call, p, &request);
 }
@@ -196,10 +203,10 @@ static void on_reloaded(const struct reload_answer *a, void *userdata) {
 
     c->reloads--;
     if (a->status == CHANGE_DONE)
-        call_reply(call, json_pack("{s:o, s:o, s:o, s:o}", "files",
+        call_reply(call, json_pack("{s:o, s:o, s:o, s:o, s:o}", "files",
                                    build_texts((const char *const *) change_config(c->change)->files), "added",
                                    build_texts(a->added), "removed", build_texts(a->removed), "changed",
-                                   build_texts(a->changed)));
+                                   build_texts(a->changed), "restart", build_texts(a->restart)));
     else if (a->status != CHANGE_FAILED)
         error_busy(call, a->reason ? a->reason : "out of memory");
     else if (a->faults && a->faults->n > 0)

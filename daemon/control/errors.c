@@ -2,6 +2,7 @@
 #include "errors.h"
 
 #include "build.h"
+#include "forward.h"
 #include "setting.h"
 #include "suggest.h"
 
@@ -33,6 +34,20 @@ void error_no_such_setting(struct call *call, const char *name) {
 
 void error_no_such_flow(struct call *call, const char *flow) {
     call_error(call, ERROR("NoSuchFlow"), json_pack("{s:s}", "flow", flow));
+}
+
+void error_no_such_upstream(struct call *call, const struct listener *l, const char *name) {
+    const struct forward *f = forward_of_target(l->view->target);
+    const char *names[FORWARD_UPSTREAMS_MAX + 1] = { NULL };
+
+    for (size_t i = 0; i < f->n_upstreams; i++)
+        names[i] = f->upstreams[i]->conf.text;
+    no_such(call, ERROR("NoSuchUpstream"), name, suggest_near(name, names));
+}
+
+void error_invalid_upstream(struct call *call, const char *upstream, const char *reason) {
+    call_error(call, ERROR("InvalidUpstream"),
+               json_pack("{s:s, s:o}", "upstream", upstream, "reason", build_text(reason)));
 }
 
 void error_invalid_settings(struct call *call, json_t *faults) {

@@ -89,35 +89,70 @@ static json_t *build_compression(const struct flow_row *row) {
     return build_owned(setting_format(setting_by_id(SETTING_COMPRESSION), &value));
 }
 
+/* What a leg has besides addresses and the mark that is set on it. */
+static json_t *add_leg(json_t *object, const struct leg_row *leg) {
+    char dscp[DSCP_TEXT_MAX];
+
+    object = build_member(object, "rx_bytes", build_number(leg->rx_bytes));
+    object = build_member(object, "tx_bytes", build_number(leg->tx_bytes));
+    object = build_member(object, "receive_queue", build_number(leg->receive_queue));
+    object = build_member(object, "send_queue", build_number(leg->send_queue));
+    if (leg->received_label != QOS_MARK_NONE) {
+        object = build_member(object, "dscp_received", json_string(dscp_format(leg->received_dscp, dscp)));
+        object = build_member(object, "dscp_received_label", json_string(qos_mark_label_name(leg->received_label)));
+    }
+    if (leg->has_tcp_info) {
+        object = build_member(object, "rtt_usec", build_number(leg->rtt_usec));
+        object = build_member(object, "retransmits", build_number(leg->retransmits));
+    }
+    return object;
+}
+
+static json_t *build_leg(const struct leg_row *leg) {
+    char text[ADDRESS_TEXT_MAX], dscp[DSCP_TEXT_MAX];
+    json_t *object = json_object();
+
+    if (leg->local.size > 0)
+        object = build_member(object, "local", json_string(address_format(&leg->local, text)));
+    if (leg->peer.size > 0)
+        object = build_member(object, "peer", json_string(address_format(&leg->peer, text)));
+    if (leg->has_dscp)
+        object = build_member(object, "dscp", json_string(dscp_format(leg->dscp, dscp)));
+    return add_leg(object, leg);
+}
+
+static json_t *build_way(const struct way_row *way) {
+    return json_pack("{s:s, s:o}", "mode", way->spliced ? "splice" : "copy", "switches", build_number(way->switches));
+}
+
+static json_t *add_relay(json_t *flow, const struct flow_row *row) {
+    if (row->to)
+        flow = build_member(flow, "upstream", json_string(row->to));
+    flow = build_member(flow, "client_leg", build_leg(&row->client));
+    flow = build_member(flow, "upstream_leg", build_leg(&row->upstream));
+    if (row->datagrams)
+        return flow;
+    flow = build_member(flow, "to_upstream", build_way(&row->to_upstream));
+    return build_member(flow, "to_client", build_way(&row->to_client));
+}
+
 static json_t *build_flow(const struct flow_row *row) {
     char id[FLOW_ID_TEXT_MAX], peer[ADDRESS_TEXT_MAX], local[ADDRESS_TEXT_MAX], dscp[DSCP_TEXT_MAX];
-    bool marked = row->received_label != QOS_MARK_NONE;
     json_t *flow = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "id", flow_id_format(row->id, id), "listener",
-                             row->listener->name, "protocol", "tcp", "state", flow_state_name(row->state), "peer",
-                             address_format(&row->peer, peer), "local", address_format(&row->local, local), "dscp",
-                             dscp_format(row->dscp, dscp));
+                             row->listener->name, "protocol", row->datagrams ? "udp" : "tcp", "state",
+                             flow_state_name(row->state), "peer", address_format(&row->client.peer, peer), "local",
+                             address_format(&row->client.local, local), "dscp", dscp_format(row->client.dscp, dscp));
 
     flow = build_member(flow, "age_usec", build_number(row->age_usec));
     flow = build_member(flow, "idle_usec", build_number(row->idle_usec));
-    flow = build_member(flow, "rx_bytes", build_number(row->rx_bytes));
-    flow = build_member(flow, "tx_bytes", build_number(row->tx_bytes));
+    flow = add_leg(flow, &row->client);
     flow = build_member(flow, "rx_payload_bytes", build_number(row->rx_payload_bytes));
     flow = build_member(flow, "tx_payload_bytes", build_number(row->tx_payload_bytes));
     flow = build_member(flow, "payloads", build_number(row->payloads));
-    flow = build_member(flow, "receive_queue", build_number(row->receive_queue));
-    flow = build_member(flow, "send_queue", build_number(row->send_queue));
     flow = build_member(flow, "compression", build_compression(row));
     flow = build_member(flow, "decompression", json_string(coding_info(row->decode_id)->name));
     flow = build_member(flow, "overrides", build_overrides(row->set));
-    if (marked) {
-        flow = build_member(flow, "dscp_received", json_string(dscp_format(row->received_dscp, dscp)));
-        flow = build_member(flow, "dscp_received_label", json_string(qos_mark_label_name(row->received_label)));
-    }
-    if (row->has_tcp_info) {
-        flow = build_member(flow, "rtt_usec", build_number(row->rtt_usec));
-        flow = build_member(flow, "retransmits", build_number(row->retransmits));
-    }
-    return flow;
+    return row->relayed ? add_relay(flow, row) : flow;
 }
 
 static void on_rows(struct flow_row *rows, size_t n, struct listing_cursor next, bool more, void *userdata);

@@ -30,6 +30,13 @@ extern const struct parameter flows_parameters[];
 void handle_flows(struct call *call, const void *parameters, void *userdata);
 void handle_close(struct call *call, const void *parameters, void *userdata);
 
+/* upstreams.c */
+extern const struct parameter upstreams_parameters[], change_upstream_parameters[], set_upstream_state_parameters[];
+void handle_upstreams(struct call *call, const void *parameters, void *userdata);
+void handle_set_upstream_state(struct call *call, const void *parameters, void *userdata);
+void handle_add_upstream(struct call *call, const void *parameters, void *userdata);
+void handle_remove_upstream(struct call *call, const void *parameters, void *userdata);
+
 /* monitor.c */
 extern const struct parameter monitor_parameters[];
 void handle_monitor(struct call *call, const void *parameters, void *userdata);

@@ -20,9 +20,9 @@ static json_t *build_fault(const char *name, const char *value, char *reason) {
     return json_pack("{s:s, s:s, s:o}", "setting", name, "value", value, "reason", build_owned(reason));
 }
 
-/* The fault of one value, or NULL; *ret_error is -ENOMEM when not even that could be built. */
-static json_t *parse_one(const char *name, const char *value, struct settings *settings, int *ret_error) {
-    const struct setting *row = setting_find(name);
+/* The fault of one value, or NULL; *ret_error is -ENOMEM when not even that could be built. `given`: keys that were given. */
+static json_t *parse_one(const char *name, const struct setting *row, const char *value, struct settings *settings,
+                         uint64_t *given, int *ret_error) {
     char *reason = NULL;
     json_t *fault;
     int r;
@@ -31,12 +31,14 @@ static json_t *parse_one(const char *name, const char *value, struct settings *s
     if (!row) {
         reason = unknown_reason(name);
         r = -EINVAL;
-    } else if (settings_has(settings, row->id)) {
+    } else if (*given & SETTING_BIT(row->id)) {
         reason = strdup("this setting is given twice, under two names");
         r = -EINVAL;
     } else {
         r = settings_set_text(settings, row, value, &reason);
     }
+    if (row)
+        *given |= SETTING_BIT(row->id);
     if (r >= 0)
         return NULL;
     fault = r == -ENOMEM ? NULL : build_fault(name, value, reason);
@@ -45,21 +47,35 @@ static json_t *parse_one(const char *name, const char *value, struct settings *s
     return fault;
 }
 
-bool keys_parse(struct call *call, const json_t *map, struct settings *ret, uint64_t *ret_keys) {
-    _cleanup_(settings_done) struct settings settings = { 0 };
+/* Names of both legs, or names of one leg: these win, whatever the order. Names that nothing knows count as the former. */
+static int parse_all(const json_t *map, bool of_one_leg, struct settings *settings, json_t **faults) {
+    uint64_t given = 0;
     const char *name;
-    json_t *value, *faults;
+    json_t *value;
     int r = 0;
 
-    faults = json_array();
     json_object_foreach((json_t *) map, name, value) {
-        json_t *fault = parse_one(name, json_string_value(value), &settings, &r);
+        const struct setting *row = setting_find(name);
+        json_t *fault;
 
+        if ((row && row->leg != SETTING_LEG_ALL) != of_one_leg)
+            continue;
+        fault = parse_one(name, row, json_string_value(value), settings, &given, &r);
         if (fault)
-            faults = build_add(faults, fault);
+            *faults = build_add(*faults, fault);
         if (r < 0)
-            break;
+            return r;
     }
+    return 0;
+}
+
+bool keys_parse(struct call *call, const json_t *map, struct settings *ret, uint64_t *ret_keys) {
+    _cleanup_(settings_done) struct settings settings = { 0 };
+    json_t *faults = json_array();
+    int r = parse_all(map, false, &settings, &faults);
+
+    if (r >= 0)
+        r = parse_all(map, true, &settings, &faults);
     if (r < 0 || !faults) {
         json_decref(faults);
         call_drop(call);
@@ -76,25 +92,27 @@ bool keys_parse(struct call *call, const json_t *map, struct settings *ret, uint
     return true;
 }
 
-/* The row of a key under the name that the caller used. */
+/* Is `name` about this key, and nearer to it than `best`? Names of one leg are. */
+static const struct setting *nearer(const struct setting *best, const char *name, enum setting_id id) {
+    const struct setting *row = setting_find(name);
+
+    if (!row || !(setting_keys(row) & SETTING_BIT(id)))
+        return best;
+    return best && (best->leg != SETTING_LEG_ALL || row->leg == SETTING_LEG_ALL) ? best : row;
+}
+
+/* The row of a key under the name that the caller used; "tos" of both legs is "upstream.tos" on the upstream leg. */
 static const struct setting *row_as_asked(enum setting_id id, const json_t *asked) {
+    const struct setting *best = NULL;
     const char *name;
     json_t *value;
     size_t i;
 
-    json_object_foreach((json_t *) asked, name, value) {
-        const struct setting *row = setting_find(name);
-
-        if (row && row->id == id)
-            return row;
-    }
-    json_array_foreach(asked, i, value) {
-        const struct setting *row = setting_find(json_string_value(value));
-
-        if (row && row->id == id)
-            return row;
-    }
-    return setting_by_id(id);
+    json_object_foreach((json_t *) asked, name, value) best = nearer(best, name, id);
+    json_array_foreach(asked, i, value) best = nearer(best, json_string_value(value), id);
+    if (!best)
+        return setting_by_id(id);
+    return best->id == id ? best : setting_find_on_leg(best->name, SETTING_LEG_UPSTREAM);
 }
 
 static json_t *build_readbacks(const struct setting *row, const struct tally_key *k) {

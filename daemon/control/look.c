@@ -121,22 +121,44 @@ static json_t *build_value(const struct setting *row, const struct settings *set
                      "origin", origin_name(origin));
 }
 
-/* The canonical rows of the keys that are there. */
-static json_t *build_values(const struct settings *settings, const uint8_t origin[SETTING_MAX]) {
+/* Does the upstream leg have what the client leg has? */
+static bool is_twin(const struct setting *row, const struct settings *settings, const uint8_t origin[SETTING_MAX]) {
+    const struct setting *client = setting_by_id(setting_client_id(row->id));
+    _cleanup_free_ char *here = settings_get_text(settings, row), *there = settings_get_text(settings, client);
+
+    return here && there && streq(here, there) && origin[row->id] == origin[client->id];
+}
+
+/* "dscp" is about both legs; a profile may say it of the client leg alone. */
+static const struct setting *row_shown(const struct setting *row, const struct settings *settings) {
+    bool both = row->id >= SETTING_LEG_MAX || settings_has(settings, SETTING_UPSTREAM + row->id);
+
+    return both ? row : setting_find_on_leg(row->name, SETTING_LEG_CLIENT);
+}
+
+/* The canonical rows of the keys that are there, those of the upstream leg only where it differs. */
+static json_t *build_values(const struct settings *settings, uint64_t keys, const uint8_t origin[SETTING_MAX]) {
     const struct setting *row;
     json_t *list = json_array();
 
     for (size_t i = 0; (row = setting_row(i)); i++)
-        if (!row->alias && settings_has(settings, row->id))
-            list = build_add(list, build_value(row, settings, origin[row->id]));
+        if (!row->alias && keys & SETTING_BIT(row->id) && settings_has(settings, row->id) &&
+            (row->leg != SETTING_LEG_UPSTREAM || !is_twin(row, settings, origin)))
+            list = build_add(list, build_value(row_shown(row, settings), settings, origin[row->id]));
     return list;
+}
+
+static uint64_t keys_of(const struct control *c, const struct listener *l) {
+    const struct config_listener *conf = config_listener(change_config(c->change), l->name);
+
+    return conf ? config_listener_keys(conf) : SETTINGS_ALL;
 }
 
 static json_t *build_listener_scope(const struct control *c, const struct listener *l) {
     const struct effective *set = l->view->set;
 
     return json_pack("{s:s, s:s, s:s*, s:o}", "kind", "listener", "name", l->name, "profile", profile_of(c, l),
-                     "values", build_values(&set->settings, set->origin));
+                     "values", build_values(&set->settings, keys_of(c, l), set->origin));
 }
 
 /* NULL also for a profile that does not exist. */
@@ -146,7 +168,8 @@ static json_t *build_profile_scope(const struct control *c, const char *name) {
 
     if (change_profile(c->change, name, &settings, origin) < 0)
         return NULL;
-    return json_pack("{s:s, s:s, s:o}", "kind", "profile", "name", name, "values", build_values(&settings, origin));
+    return json_pack("{s:s, s:s, s:o}", "kind", "profile", "name", name, "values",
+                     build_values(&settings, SETTINGS_ALL, origin));
 }
 
 static json_t *build_all_scopes(const struct control *c) {
@@ -251,6 +274,10 @@ static json_t *build_ecn_counts(const struct stats_snapshot *s) {
     return counts;
 }
 
+static json_t *build_setting(const struct listener *l, enum setting_id id) {
+    return build_owned(settings_get_text(&l->view->set->settings, setting_by_id(id)));
+}
+
 static json_t *build_stats(const struct listener *l) {
     json_t *counters = json_object();
     struct stats_snapshot s;
@@ -258,9 +285,10 @@ static json_t *build_stats(const struct listener *l) {
     listener_stats(l, &s);
     for (enum counter id = 0; id < STAT_MAX; id++)
         counters = build_member(counters, stat_name(id), build_number(s.counter[id]));
-    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "listener", l->name, "flows", build_number(listener_flows(l)),
-                     "counters", counters, "dscp_received", build_dscp_counts(&s), "ecn_received",
-                     build_ecn_counts(&s));
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "listener", l->name, "flows",
+                     build_number(listener_flows(l)), "compression", build_setting(l, SETTING_COMPRESSION),
+                     "decompression", build_setting(l, SETTING_DECOMPRESSION), "counters", counters, "dscp_received",
+                     build_dscp_counts(&s), "ecn_received", build_ecn_counts(&s));
 }
 
 void handle_stats(struct call *call, const void *parameters, void *userdata) {

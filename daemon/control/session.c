@@ -257,7 +257,7 @@ static int on_work(_unused_ sd_event_source *source, void *userdata) {
 
 static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
     struct session *s = userdata;
-    const char *reason = NULL;
+    const char *reason = "";
 
     if (deadline(s, &reason) > now_usec(s)) {
         arm(s, false);

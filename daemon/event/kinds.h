@@ -41,6 +41,12 @@
     X(LISTENER_FULL, LOG_WARNING, "c10b4e9a3b674837a35301a5cd37b329", 1)                                               \
     X(DATAGRAM_FAILED, LOG_WARNING, "341c74659f5f41db9dd646ed983cb00f", 1)                                             \
     X(SEGMENTATION_OFF, LOG_NOTICE, "d664e3b25a35444c942e2df2d954ddca", 0)                                             \
+    X(UPSTREAM_FAILED, LOG_INFO, "6538178dcf24417db46af6e45b0cdbbd", 1)                                                \
+    X(UPSTREAM_DOWN, LOG_WARNING, "21e4b43a73174a338fa91139fdafc68c", 1)                                               \
+    X(UPSTREAM_UP, LOG_NOTICE, "cb96a64fd26b4f5ebcf5f35d17903e79", 1)                                                  \
+    X(UPSTREAM_RESOLVED, LOG_INFO, "9cd3b64158894c86acd88c3a00ab9637", 1)                                              \
+    X(UPSTREAM_UNRESOLVED, LOG_WARNING, "bf02c73c1b2c4f5f93f2b24ddad39381", 1)                                         \
+    X(UPSTREAM_CHANGED, LOG_NOTICE, "a22b783720984bc6a90bf00d41ee485a", 0)                                             \
     X(PAYLOAD, LOG_INFO, "d9b126eb1f6542b2b8b7bd5dce3f6b06", 0)                                                        \
     X(PAYLOADS_SUPPRESSED, LOG_WARNING, "f4459b514a374be6ae668a50f10c1ff1", 0)                                         \
     X(EVENTS_SUPPRESSED, LOG_WARNING, "28c829d1929c4a58a1e936e9d0601772", 0)                                           \

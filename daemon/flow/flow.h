@@ -38,54 +38,101 @@ enum flow_state {
 
 const char *flow_state_name(enum flow_state state);
 
+/* One side of a flow. */
+struct leg {
+    struct loop_source source;
+    struct effective *set;       /* in force on this leg; may differ from its listener's; of an upstream leg NULL */
+    uint64_t rx_bytes, tx_bytes; /* on the wire */
+};
+
 /* Compression of a leg: made at the first byte that needs it. */
 struct leg_coding {
     struct coder *encoder, *decoder;
-    bool member_ended; /* the decoder has read a trailer; the next byte begins a new member */
-};
-
-struct leg {
-    struct loop_source source;
-    struct effective *set;                       /* in force on this leg; may differ from its listener's */
-    struct buf *in;                              /* received, not yet decoded */
-    struct buf *plain;                           /* decoded, not yet a whole frame or not yet handed over */
-    struct buf *out;                             /* to be sent */
-    uint64_t rx_bytes, tx_bytes;                 /* on the wire */
-    uint64_t rx_payload_bytes, tx_payload_bytes; /* decompressed */
+    uint64_t earlier_bytes : 63; /* decoded, of the members before the decoder's */
+    uint64_t member_ended : 1;   /* the decoder has read a trailer; the next byte begins a new member */
 };
 
 struct worker;
 struct listener_view;
 struct endpoint;
+struct pipe;
+struct upstream;
+struct session;
 
+/* Bytes of a relayed flow on their way from one leg to the other. What was received and is not sent yet lies in one of the
+ * two. */
+struct relay_way {
+    union {
+        struct buf *held;
+        struct pipe *pipe;
+    };
+    bool in_pipe;      /* which of the two it is */
+    bool ended;        /* the sender has sent all it will */
+    bool shut;         /* and the receiver was told so */
+    uint8_t large;     /* reads in a row that a pipe would be worth */
+    uint8_t small;     /* splices in a row that it was not */
+    uint8_t alone;     /* reads in a row while the other way brought nothing */
+    uint16_t switches; /* between copying and splicing; not more than it holds */
+};
+
+/* What a flow is besides when a target relays it. */
+struct relay {
+    struct leg upstream;
+    struct relay_way to_upstream, to_client;
+    struct upstream *to; /* one reference */
+    union {
+        struct relay_setup *setup;   /* until the upstream is connected */
+        struct relay_coding *coding; /* then: of legs that compress; NULL: none does */
+    };
+    bool connecting : 1;    /* which of the two it is */
+    bool half_closed : 1;   /* one way is shut */
+    bool client_failed : 1; /* error is that of the client leg */
+    bool has_received : 1;  /* the mark that the upstream's segments carry is known: */
+    uint8_t received_tos;
+    int error; /* of the leg whose socket failed; 0: none did */
+};
+
+/* Thousands of them are idle at a time: fields are ordered so that none is wasted. */
 struct flow {
     struct flow_id id;
-    enum flow_state state;
-    struct worker *worker; /* owner */
-    bool v4_mapped;
-    bool peer_done;      /* the peer has sent all it will */
-    bool blocked;        /* the socket did not take all of the output */
-    bool decode_pending; /* the decoder has more to say than the output took */
-    bool plain_pending;  /* there are whole frames that the output had no room for */
-    bool detect_late;    /* the time to decide on decompression = auto is over */
-    bool encode_dirty;   /* the encoder holds replies back that must go out before the turn ends */
-    bool unit_payload;   /* compression_unit, fixed when the flow begins: each reply is a compressed whole */
-    bool ready;          /* on the worker's ready list */
+    uint8_t state; /* enum flow_state */
+    bool v4_mapped : 1;
+    bool ready : 1;     /* on the worker's ready list */
+    bool datagrams : 1; /* a session of UDP: the client leg has no socket of its own (fd negative) */
     uint8_t received_tos;
-    uint8_t received_label; /* enum qos_mark_label */
-    enum coding encode_id,
-            decode_id;          /* encode_id may change until the first byte; decode_id is CODING_AUTO until decided */
+    uint8_t received_label;     /* enum qos_mark_label */
+    struct worker *worker;      /* owner */
     struct listener_view *view; /* one reference */
     struct endpoint *endpoint;  /* one reference: where it came in */
     struct address peer;
-    uint64_t opened_usec, active_usec, payloads;
-    uint64_t detect_usec; /* since when bytes wait for decompression = auto to decide; 0: none */
-    uint64_t frame_usec;  /* since when a frame is incomplete; 0: none is */
-    struct frame_state frame;
+    uint64_t opened_usec, active_usec;
     struct timer timer;
     struct leg client;
-    struct leg_coding coding;
     struct flow *next; /* free list, or ready list */
+    union {
+        /* A flow that ends here: stream.c. */
+        struct {
+            bool peer_done : 1;      /* the peer has sent all it will */
+            bool blocked : 1;        /* the socket did not take all of the output */
+            bool decode_pending : 1; /* the decoder has more to say than the output took */
+            bool plain_pending : 1;  /* there are whole frames that the output had no room for */
+            bool detect_late : 1;    /* the time to decide on decompression = auto is over */
+            bool encode_dirty : 1;   /* the encoder holds replies back that must go out before the turn ends */
+            bool unit_payload : 1; /* compression_unit, fixed when the flow begins: each reply is a compressed whole */
+            uint8_t encode_id,
+                    decode_id; /* enum coding; encode_id may change until the first byte; decode_id is CODING_AUTO until decided */
+            struct buf *in;    /* received, not yet decoded */
+            struct buf *plain; /* decoded, not yet a whole frame or not yet handed over */
+            struct buf *out;   /* to be sent */
+            uint64_t payloads, rx_payload_bytes, tx_payload_bytes; /* decompressed */
+            uint64_t detect_usec; /* since when bytes wait for decompression = auto to decide; 0: none */
+            uint64_t frame_usec;  /* since when a frame is incomplete; 0: none is */
+            struct frame_state frame;
+            struct leg_coding coding;
+        };
+        struct relay relay;      /* by the target: its engine (target_ops.h) */
+        struct session *session; /* the same for UDP */
+    };
 };
 
 /* What applies settings to this flow's client leg. */

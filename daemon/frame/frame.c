@@ -38,7 +38,7 @@ int frame_refuse(struct frame *ret, int error, const char *reason) {
 }
 
 int frame_refuse_large(struct frame *ret) {
-    return frame_refuse(ret, -EMSGSIZE, "payload is larger than the limit");
+    return frame_refuse(ret, -EMSGSIZE, "payload is larger than payload_limit");
 }
 
 int frame_yield(struct frame *ret, const uint8_t *payload, size_t size, size_t consumed) {

@@ -74,6 +74,10 @@ void loop_remove(struct loop *loop, struct loop_source *source) {
     source->watched = false;
 }
 
+void loop_forget(struct loop_source *source) {
+    source->watched = false;
+}
+
 void loop_add_job(struct loop *loop, struct loop_job *job) {
     job->next = loop->jobs;
     loop->jobs = job;

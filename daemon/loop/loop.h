@@ -51,6 +51,8 @@ int loop_add(struct loop *loop, struct loop_source *source, uint32_t events) _mu
 /* No system call when nothing changes. Cannot fail for a watched fd. */
 void loop_modify(struct loop *loop, struct loop_source *source, uint32_t events);
 void loop_remove(struct loop *loop, struct loop_source *source);
+/* The same for a fd that is closed next, and that nobody else holds: the kernel forgets it by itself, without a call. */
+void loop_forget(struct loop_source *source);
 void loop_add_job(struct loop *loop, struct loop_job *job);
 
 uint64_t loop_clock_usec(void); /* CLOCK_MONOTONIC now */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+#include "accept.h"
+
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "event.h"
-#include "stream_internal.h"
+#include "life.h"
 
 /* Connections taken a turn: the flows that exist want their turn as well, and the other workers their share. */
 #define ACCEPTS_PER_TURN 16
@@ -14,13 +15,6 @@
 
 /* A full listener is woken by the flow that makes room; this is for a wake-up lost for want of memory. */
 #define FULL_RETRY_USEC USEC_PER_SEC
-
-static void reset(int fd) {
-    const struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
-
-    (void) setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-    close_fd(fd);
-}
 
 static void rest(struct endpoint_source *from, int error) {
     struct worker *w = from->worker;
@@ -62,14 +56,14 @@ static int take(int listen_fd, int *ret_fd, struct address *ret_peer) {
         }
     }
     if (address_from_sockaddr((struct sockaddr *) &sa, size, ret_peer) < 0) {
-        reset(fd);
+        life_reset(fd);
         return -ECONNABORTED;
     }
     *ret_fd = fd;
     return 1;
 }
 
-bool stream_permits(const struct settings *set, const uint8_t key[static 16]) {
+bool accept_permits(const struct settings *set, const uint8_t key[static 16]) {
     const struct cidr_list *allow = set->v[SETTING_ALLOW].cidrs, *deny = set->v[SETTING_DENY].cidrs;
     int allowed = cidr_list_match(allow, key), denied = cidr_list_match(deny, key);
 
@@ -84,7 +78,7 @@ static void refuse(struct endpoint_source *from, int fd, const struct address *p
     const char *name = from->view->listener->name;
     char text[ADDRESS_TEXT_MAX];
 
-    reset(fd);
+    life_reset(fd);
     stats_add(worker_stats(from->worker, from->view), counter, 1);
     event_log(EVENT_FLOW_REFUSED, EVENT_FIELDS({ FIELD_LISTENER, name }, { FIELD_PEER, address_format(peer, text) }),
               "%s: connection from %s refused: %s", name, text, why);
@@ -99,7 +93,7 @@ static bool admit(struct endpoint_source *from, int fd, const struct address *pe
     int r;
 
     address_key(peer, key);
-    if (!stream_permits(set, key)) {
+    if (!accept_permits(set, key)) {
         refuse(from, fd, peer, STAT_REFUSED_DENIED, "not permitted by allow and deny");
         return false;
     }
@@ -107,7 +101,7 @@ static bool admit(struct endpoint_source *from, int fd, const struct address *pe
         refuse(from, fd, peer, STAT_REFUSED_SOURCE, "max_connections_per_source is reached");
         return false;
     }
-    r = stream_open(from, fd, peer);
+    r = life_open(from, fd, peer);
     if (r < 0) {
         admission_source_leave(a, key);
         refuse(from, fd, peer, STAT_REFUSED_UNAVAILABLE, strerror(-r));
@@ -117,7 +111,7 @@ static bool admit(struct endpoint_source *from, int fd, const struct address *pe
     return true;
 }
 
-void stream_accept(struct endpoint_source *from) {
+void accept_turn(struct endpoint_source *from) {
     struct worker *w = from->worker;
     struct listener *l = from->view->listener;
     int64_t limit = from->view->set->settings.v[SETTING_MAX_CONNECTIONS].number;
@@ -142,14 +136,14 @@ void stream_accept(struct endpoint_source *from) {
     }
 }
 
-void stream_refuse(struct endpoint_source *from) {
+void accept_refuse(struct endpoint_source *from) {
     struct address peer;
     int fd = -EBADF, r;
 
     for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
         r = take(from->source.fd, &fd, &peer);
         if (r == 1) {
-            reset(fd);
+            life_reset(fd);
         } else if (r == 0) {
             return;
         } else if (r != -ECONNABORTED) {

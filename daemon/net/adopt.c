@@ -75,10 +75,13 @@ static int describe(struct endpoint *e, const char *name) {
 
 /* Puts back what an earlier run left on the socket, or remembers what is there. */
 static void settle_baseline(struct endpoint *e, const json_t *earlier) {
-    if (baselines_find(earlier, e->cookie, &e->baseline) < 0)
+    if (baselines_find(earlier, e->cookie, &e->baseline) < 0) {
         qos_baseline_capture(&e->socket, &e->baseline);
-    else
+    } else {
+        /* Connections that waited in its queue meanwhile have inherited it as well. */
+        endpoint_touch(e, qos_baseline_differs(&e->socket, &e->baseline));
         endpoint_restore(e, "an earlier run had left on the socket");
+    }
 }
 
 static int add_unclaimed(struct net *n, struct endpoint *e) {

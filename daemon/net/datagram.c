@@ -2,17 +2,21 @@
 #include "datagram.h"
 
 #include <errno.h>
-#include <netinet/udp.h>
+#include <linux/sock_diag.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 
-#include "datagram_internal.h"
+#include "accept.h"
+#include "datagram_batch.h"
 #include "event.h"
-#include "stream.h"
 
 /* How long a turn may compress and decompress before the worker's other sources have theirs. */
 #define CODING_USEC (2 * USEC_PER_MSEC)
 
-/* What answering needs, looked up once a turn. */
+/* The other sources of the worker wait meanwhile. */
+#define BATCHES_PER_TURN 4
+
+/* What answering needs, looked up once a batch. */
 struct turn {
     struct endpoint_source *s;
     struct datagram_batch *b;
@@ -42,16 +46,34 @@ static void turn_init(struct turn *t, struct endpoint_source *s, struct datagram
         t->until_usec = loop_clock_usec() + CODING_USEC;
 }
 
+/* The most that a datagram may decompress to. */
+static size_t decoded_max(const struct turn *t) {
+    size_t most = (size_t) t->set->v[SETTING_DECOMPRESSION_MAX_OUTPUT].number;
+
+    return most ? MIN(most, (size_t) DATAGRAM_SIZE_MAX) : DATAGRAM_SIZE_MAX;
+}
+
+/* How far the datagram at hand could be decoded. */
+static unsigned long long decoded_until(const struct turn *t, enum coding id) {
+    const struct coder *decoder = id < CODING_MAX ? t->s->worker->codecs.decoder[id] : NULL;
+
+    return decoder ? coder_in_bytes(decoder) : 0;
+}
+
 static void fail_decoding(const struct turn *t, enum coding id, size_t size, int error) {
     const char *name = t->s->view->listener->name;
-    char peer[ADDRESS_TEXT_MAX];
+    char peer[ADDRESS_TEXT_MAX], what[96];
 
+    if (error == -EMSGSIZE)
+        snprintf(what, sizeof(what), "%s data that inflates to more than %zu bytes", coding_info(id)->name,
+                 decoded_max(t));
+    else
+        snprintf(what, sizeof(what), "corrupt or truncated %s data at byte %llu", coding_info(id)->name,
+                 decoded_until(t, id));
     stats_add(t->stats, STAT_DECODE_ERRORS, 1);
     address_format(datagram_intake_peer(&t->b->intake), peer);
     event_log(EVENT_DECODE_FAILED, EVENT_FIELDS({ FIELD_LISTENER, name }, { FIELD_PEER, peer }),
-              "%s: datagram of %zu bytes from %s dropped: %s%s data%s", name, size, peer,
-              error == -EMSGSIZE ? "" : "not whole ", coding_info(id)->name,
-              error == -EMSGSIZE ? " that inflates to more than 65535 bytes" : "");
+              "%s: datagram of %zu bytes from %s dropped: %s", name, size, peer, what);
 }
 
 /* Takes `n` bytes of the room for coded payloads. */
@@ -67,8 +89,8 @@ static ssize_t decode_into(const struct turn *t, enum coding *id, const struct s
     struct codec_pool *codecs = &t->s->worker->codecs;
 
     if (*id == CODING_AUTO)
-        return codec_decode_auto(codecs, span->data, span->size, out, DATAGRAM_SIZE_MAX, id);
-    return codec_decode_whole(codecs, *id, span->data, span->size, out, DATAGRAM_SIZE_MAX);
+        return codec_decode_auto(codecs, span->data, span->size, out, decoded_max(t), id);
+    return codec_decode_whole(codecs, *id, span->data, span->size, out, decoded_max(t));
 }
 
 /* Decompresses a payload if the settings say so. False: dropped and counted. */
@@ -141,18 +163,26 @@ static bool answer(struct turn *t, struct span span) {
     return true;
 }
 
-static void count_received(const struct turn *t) {
-    const struct datagram_intake *in = &t->b->intake;
+/* The kernel's count goes round, and that of a datagram may be older than the last one that was seen. */
+static void count_drops(struct endpoint_source *s, uint32_t drops) {
+    int32_t more = (int32_t) (drops - s->kernel_drops);
+
+    if (more <= 0)
+        return;
+    stats_add(worker_stats(s->worker, s->view), STAT_KERNEL_DROPS, (uint64_t) more);
+    s->kernel_drops = drops;
+}
+
+void datagram_count_received(struct endpoint_source *s, const struct datagram_intake *in) {
+    struct stats *stats = worker_stats(s->worker, s->view);
     const struct datagram_meta *meta = &in->meta;
 
-    stats_add(t->stats, STAT_RX_DATAGRAMS, in->n_parts);
-    stats_add(t->stats, STAT_RX_BYTES, in->size);
+    stats_add(stats, STAT_RX_DATAGRAMS, in->n_parts);
+    stats_add(stats, STAT_RX_BYTES, in->size);
     if (meta->has_tos)
-        stats_marks(t->stats, meta->tos, in->n_parts);
-    if (meta->has_drops && meta->drops != t->s->kernel_drops) {
-        stats_add(t->stats, STAT_KERNEL_DROPS, (uint32_t) (meta->drops - t->s->kernel_drops));
-        t->s->kernel_drops = meta->drops;
-    }
+        stats_marks(stats, meta->tos, in->n_parts);
+    if (meta->has_drops)
+        count_drops(s, meta->drops);
 }
 
 /* The next message, counted. False: there is none. */
@@ -163,9 +193,9 @@ static bool open_message(struct turn *t) {
     if (!datagram_intake_open(in))
         return false;
     t->route = -1;
-    count_received(t);
+    datagram_count_received(t->s, in);
     address_key(datagram_intake_peer(in), key);
-    if (!stream_permits(t->set, key)) {
+    if (!accept_permits(t->set, key)) {
         stats_add(t->stats, STAT_REFUSED_DENIED, in->n_parts);
         datagram_intake_skip(in);
     }
@@ -226,16 +256,27 @@ static bool go_on(struct endpoint_source *s, struct datagram_batch *b) {
     return answer_all(&t);
 }
 
-static bool answer_new(struct endpoint_source *s, struct datagram_batch *b) {
+static bool answer_once(struct endpoint_source *s, struct datagram_batch *b) {
     struct turn t;
 
     b->routes.n = 0;
-    datagram_intake_receive(&b->intake, s->source.fd);
+    datagram_intake_receive(&b->intake, s->source.fd, NULL);
     turn_init(&t, s, b);
     return answer_all(&t);
 }
 
-void datagram_turn(struct endpoint_source *s, uint32_t events) {
+/* A full batch has more behind it, most likely. */
+static bool answer_new(struct endpoint_source *s, struct datagram_batch *b) {
+    for (unsigned i = 0; i < BATCHES_PER_TURN; i++) {
+        if (!answer_once(s, b))
+            return false;
+        if (b->intake.n < DATAGRAM_MESSAGES)
+            break;
+    }
+    return true;
+}
+
+static void turn(struct endpoint_source *s) {
     bool kept = s->kept;
     struct datagram_batch *b = datagram_batch_take(s);
 
@@ -249,22 +290,47 @@ void datagram_turn(struct endpoint_source *s, uint32_t events) {
     }
 }
 
-static void set_joining(const struct endpoint_source *s, int on) {
-    /* A kernel that does not know it gives them one by one. */
-    (void) setsockopt(s->source.fd, SOL_UDP, UDP_GRO, &on, sizeof(on));
+static void turn_endpoint(struct endpoint_source *s, uint32_t events) {
+    if (datagram_has_turn(s, events))
+        turn(s);
 }
 
-void datagram_start(struct endpoint_source *s) {
-    set_joining(s, true);
+bool datagram_has_turn(struct endpoint_source *s, uint32_t events) {
+    if (events & EPOLLERR)
+        datagram_take_errors(s);
+    /* epoll signals errors also to an endpoint that waits for something else. */
+    return events == 0 || events & s->source.events;
 }
 
-void datagram_stop(struct endpoint_source *s) {
-    /* Who else reads the socket does not expect it. */
-    set_joining(s, false);
+/* As the next datagram would tell it. */
+static uint32_t read_drops(const struct endpoint_source *s) {
+    uint32_t info[SK_MEMINFO_VARS];
+    socklen_t size = sizeof(info);
+
+    if (getsockopt(s->source.fd, SOL_SOCKET, SO_MEMINFO, info, &size) < 0 || size != sizeof(info))
+        return s->kernel_drops;
+    return info[SK_MEMINFO_DROPS];
+}
+
+void datagram_begin(struct endpoint_source *s) {
+    s->kernel_drops = read_drops(s);
+    qos_serve_datagrams(&s->endpoint->socket, true);
+}
+
+void datagram_end(struct endpoint_source *s) {
+    count_drops(s, read_drops(s));
+    datagram_take_errors(s);
+    qos_serve_datagrams(&s->endpoint->socket, false);
+}
+
+static void stop(struct endpoint_source *s) {
     if (s->kept) {
         struct datagram_batch *b = datagram_batch_take(s);
 
         (void) go_on(s, b);
         datagram_batch_give_back(s, b);
     }
+    datagram_end(s);
 }
+
+const struct datagram_ops datagram_ops = { .start = datagram_begin, .turn = turn_endpoint, .stop = stop };

@@ -46,6 +46,15 @@ unsigned datagram_routes_find(struct datagram_routes *routes, const struct addre
     return routes->n++;
 }
 
+void datagram_add_span(struct msghdr *msg, const struct datagram_reply *reply) {
+    struct iovec *last = msg->msg_iovlen > 0 ? &msg->msg_iov[msg->msg_iovlen - 1] : NULL;
+
+    if (last && (const uint8_t *) last->iov_base + last->iov_len == reply->data)
+        last->iov_len += reply->size;
+    else
+        msg->msg_iov[msg->msg_iovlen++] = (struct iovec){ (void *) reply->data, reply->size };
+}
+
 void datagram_groups_clear(struct datagram_groups *groups) {
     if (groups->n == 0)
         return;

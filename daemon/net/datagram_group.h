@@ -55,6 +55,9 @@ struct datagram_groups {
     uint16_t newest[DATAGRAM_ROUTES]; /* by destination: its newest group + 1; 0: none */
 };
 
+/* Adds a reply to a message; replies that lie back to back, as those of echo do, share an iovec. There must be room. */
+void datagram_add_span(struct msghdr *msg, const struct datagram_reply *reply);
+
 void datagram_groups_clear(struct datagram_groups *groups);
 /* Adds a reply behind those that are there. There must be room for it. */
 void datagram_groups_add(struct datagram_groups *groups, const struct datagram_routes *routes, unsigned route,

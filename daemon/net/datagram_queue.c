@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <sys/epoll.h>
 
-#include "datagram_internal.h"
+#include "datagram_batch.h"
 
 /* How long an endpoint rests after ENOBUFS: the device's queue is full and no event tells when it is not. */
 #define REST_USEC (10 * USEC_PER_MSEC)

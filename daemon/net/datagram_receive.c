@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "datagram_receive.h"
 
+#include <errno.h>
+
+/* An ICMP error is told instead of the datagrams that are there, once each. */
+#define ERRORS_MAX 4
+
 /* Slots a little apart from powers of two: else the beginnings of all of them compete for the same lines of the cache. */
 #define SLOT_SIZE (DATAGRAM_SIZE_MAX + 1 + 5 * 64)
 
@@ -31,14 +36,24 @@ void datagram_intake_done(struct datagram_intake *in) {
     in->memory = NULL;
 }
 
-void datagram_intake_receive(struct datagram_intake *in, int fd) {
-    int n;
+int datagram_intake_receive(struct datagram_intake *in, int fd, int *ret_error) {
+    int n = -1;
+
+    if (ret_error)
+        *ret_error = 0;
 
     for (unsigned i = 0; i < in->n; i++)
         reset_slot(in, i);
-    n = recvmmsg(fd, in->messages, DATAGRAM_MESSAGES, MSG_DONTWAIT, NULL);
+    for (unsigned errors = 0; n < 0 && errors < ERRORS_MAX; errors++) {
+        n = recvmmsg(fd, in->messages, DATAGRAM_MESSAGES, MSG_DONTWAIT, NULL);
+        if (n < 0 && errno == EAGAIN)
+            break;
+        if (n < 0 && ret_error)
+            *ret_error = -errno;
+    }
     in->n = (unsigned) MAX(n, 0);
     in->next = in->part = in->n_parts = 0;
+    return (int) in->n;
 }
 
 bool datagram_intake_open(struct datagram_intake *in) {

@@ -35,8 +35,9 @@ struct datagram_intake {
 int datagram_intake_init(struct datagram_intake *in) _must_check_;
 void datagram_intake_done(struct datagram_intake *in); /* accepts a zero-initialised one */
 
-/* Receives without waiting, over what is there: the intake must be used up. */
-void datagram_intake_receive(struct datagram_intake *in, int fd);
+/* Receives without waiting, over what is there: the intake must be used up. Returns the number of messages. Passes over errors
+ * of what was sent; *ret_error (may be NULL) is the last one, negative, or 0. */
+int datagram_intake_receive(struct datagram_intake *in, int fd, int *ret_error);
 
 /* Opens the next message. False: there is none. */
 bool datagram_intake_open(struct datagram_intake *in);

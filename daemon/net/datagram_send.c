@@ -1,14 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 
-#include "datagram_internal.h"
+#include "datagram_batch.h"
 #include "event.h"
+
+/* A send may tell of an ICMP error for an earlier message instead of its own: what meets more errors than this in a row is lost. */
+#define TRIES_MAX 3
+
+/* How long a reply waits for room in the device's queue, about half a second. A filter that drops its packets, tc(8), looks the
+ * same: where waiting does not help nobody waits for a while, since all other peers of the endpoint wait as well. */
+#define RESTS_MAX 50
+#define NO_REST_USEC (10 * USEC_PER_SEC)
+
+/* For how many sends replies go singly after the device's queue was full: some, like tbf and cake, take groups apart, and tell
+ * nobody when they drop a part. */
+#define CROWDED_SENDS 64
 
 /* What follows from a message that the kernel did not take. */
 enum verdict {
     AGAIN,
-    WAIT_ROOM,
-    REST,
+    WAIT_ROOM,   /* the socket's buffer is full */
+    REST,        /* the device's queue is */
+    CROWDED,     /* it is for a whole group */
     SINGLY,      /* this group has no place in one send: over the path's MTU, say */
     NEVER_WHOLE, /* no group has: the device cannot complete checksums, or the route is encrypted */
     LOST,
@@ -22,7 +35,7 @@ static enum verdict judge(int error, bool whole) {
         return WAIT_ROOM;
     case ENOBUFS:
     case ENOMEM:
-        return REST;
+        return whole ? CROWDED : REST;
     case EMSGSIZE:
     case EINVAL:
         return whole ? SINGLY : LOST;
@@ -40,7 +53,7 @@ static void enter(struct datagram_batch *b, struct datagram_cursor *c, unsigned 
 }
 
 static bool is_whole(const struct endpoint_source *s, const struct datagram_batch *b, const struct datagram_cursor *c) {
-    return b->groups.items[c->group].n > 1 && !c->singly && !s->never_whole;
+    return b->groups.items[c->group].n > 1 && !c->singly && !s->never_whole && s->crowded == 0;
 }
 
 /* Past one message. */
@@ -48,19 +61,7 @@ static void step(const struct endpoint_source *s, struct datagram_batch *b, stru
     if (is_whole(s, b, c) || c->reply == b->groups.items[c->group].last)
         enter(b, c, c->group + 1);
     else
-        c->reply = b->groups.replies[c->reply].next;
-}
-
-/* Replies that lie back to back, as those of echo do, share an iovec. */
-static void add_span(struct datagram_outbox *o, struct msghdr *msg, const struct datagram_reply *reply) {
-    struct iovec *last = msg->msg_iovlen > 0 ? &msg->msg_iov[msg->msg_iovlen - 1] : NULL;
-
-    if (last && (const uint8_t *) last->iov_base + last->iov_len == reply->data) {
-        last->iov_len += reply->size;
-        return;
-    }
-    o->iov[o->n_iov++] = (struct iovec){ (void *) reply->data, reply->size };
-    msg->msg_iovlen++;
+        *c = (struct datagram_cursor){ c->group, c->singly, b->groups.replies[c->reply].next };
 }
 
 static void add_message(struct datagram_batch *b, const struct datagram_cursor *c, bool whole) {
@@ -78,16 +79,19 @@ static void add_message(struct datagram_batch *b, const struct datagram_cursor *
         .msg_control = route->control_size > 0 ? &route->control : NULL,
         .msg_controllen = route->control_size,
     };
-    add_span(o, msg, reply);
+    datagram_add_span(msg, reply);
     o->n_replies[at] = 1;
-    if (!whole)
+    if (!whole) {
+        o->n_iov++;
         return;
+    }
     memcpy(&o->controls[at], &route->control, route->control_size);
     datagram_control_add_segment(msg, &o->controls[at], (uint16_t) reply->size);
     for (; o->n_replies[at] < g->n; o->n_replies[at]++) {
         reply = &b->groups.replies[reply->next];
-        add_span(o, msg, reply);
+        datagram_add_span(msg, reply);
     }
+    o->n_iov += (unsigned) msg->msg_iovlen;
 }
 
 static void fill_outbox(const struct endpoint_source *s, struct datagram_batch *b) {
@@ -131,19 +135,39 @@ static void on_never_whole(struct endpoint_source *s) {
               name, s->endpoint->text);
 }
 
+static bool may_rest(struct endpoint_source *s, struct datagram_cursor *c) {
+    uint64_t now_usec = s->worker->loop.now_usec;
+
+    if (s->removed || now_usec < s->no_rest_until_usec)
+        return false;
+    if (c->rests == RESTS_MAX) {
+        s->no_rest_until_usec = now_usec + NO_REST_USEC;
+        return false;
+    }
+    c->rests++;
+    return true;
+}
+
 /* The first message of the outbox was refused. False: it must wait. */
 static bool on_refused(struct endpoint_source *s, struct datagram_batch *b, int error) {
-    enum verdict verdict = judge(error, is_whole(s, b, &b->cursor));
-
-    if (s->removed && (verdict == WAIT_ROOM || verdict == REST))
-        verdict = LOST;
-    switch (verdict) {
+    switch (judge(error, is_whole(s, b, &b->cursor))) {
     case WAIT_ROOM:
-        datagram_wait_room(s);
-        return false;
+        if (!s->removed) {
+            datagram_wait_room(s);
+            return false;
+        }
+        on_lost(s, b, error);
+        break;
     case REST:
-        datagram_rest(s);
-        return false;
+        if (may_rest(s, &b->cursor)) {
+            datagram_rest(s);
+            return false;
+        }
+        on_lost(s, b, error);
+        break;
+    case CROWDED:
+        s->crowded = CROWDED_SENDS;
+        break;
     case SINGLY:
         b->cursor.singly = true;
         break;
@@ -151,7 +175,8 @@ static bool on_refused(struct endpoint_source *s, struct datagram_batch *b, int 
         on_never_whole(s);
         break;
     case LOST:
-        on_lost(s, b, error);
+        if (b->cursor.tries++ == TRIES_MAX)
+            on_lost(s, b, error);
         break;
     case AGAIN:
         break;
@@ -171,6 +196,8 @@ bool datagram_send(struct endpoint_source *s, struct datagram_batch *b) {
         else if (!on_refused(s, b, errno))
             return false;
     }
+    if (b->groups.n > 0 && s->crowded > 0)
+        s->crowded--;
     datagram_groups_clear(&b->groups);
     b->cursor = (struct datagram_cursor){ 0 };
     b->coded.used = 0;

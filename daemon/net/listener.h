@@ -43,7 +43,8 @@ struct listener {
     unsigned refs; /* atomic */
     char *name;
     struct admission admission;
-    struct stats *stats; /* one a worker */
+    _Atomic unsigned sessions; /* of UDP, among admission.flows */
+    struct stats *stats;       /* one a worker */
     unsigned n_stats;
     /* main thread only */
     struct endpoint **endpoints;

@@ -124,3 +124,11 @@ unsigned net_flows(const struct net *n) {
         flows += listener_flows(n->listeners[i]);
     return flows;
 }
+
+unsigned net_connections(const struct net *n) {
+    unsigned sessions = 0;
+
+    for (size_t i = 0; i < n->n_listeners; i++)
+        sessions += atomic_load(&n->listeners[i]->sessions);
+    return net_flows(n) - sessions;
+}

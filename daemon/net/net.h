@@ -38,6 +38,8 @@ void net_restore(struct net *n);
 void net_drop_listener(struct net *n, struct listener *l);
 /* Open flows of all listeners. */
 unsigned net_flows(const struct net *n);
+/* Those of TCP among them: what a drain waits for. */
+unsigned net_connections(const struct net *n);
 
 /* A serving listener by name, or NULL. */
 struct listener *net_listener(const struct net *n, const char *name);

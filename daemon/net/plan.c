@@ -6,7 +6,6 @@
 
 #include "bind.h"
 #include "event.h"
-#include "task.h"
 
 /* ---- making a plan ---- */
 
@@ -77,6 +76,50 @@ static struct endpoint *find_bound(const struct listener *l, const char *text) {
     return NULL;
 }
 
+static bool is_any(const struct address *a) {
+    return a->sa.sa_family == AF_INET ? a->in.sin_addr.s_addr == INADDR_ANY
+                                      : IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr);
+}
+
+static bool overlap(const struct address *a, const struct address *b) {
+    uint8_t key_a[16], key_b[16];
+
+    address_key(a, key_a);
+    address_key(b, key_b);
+    /* The port is at the same place in both families. */
+    return a->in.sin_port == b->in.sin_port && (is_any(a) || is_any(b) || memcmp(key_a, key_b, sizeof(key_a)) == 0);
+}
+
+/* Who of us holds the address, perhaps to give it up with this very plan: sockets are bound before anything is closed. */
+static const struct endpoint *address_holder(const struct net *n, const struct config_listen *wanted,
+                                             const struct listener **ret_listener) {
+    for (size_t i = 0; i < n->n_listeners; i++)
+        for (size_t j = 0; j < n->listeners[i]->n_endpoints; j++) {
+            const struct endpoint *e = n->listeners[i]->endpoints[j];
+
+            if (!e->fresh && e->socket.type == wanted->type && overlap(&e->address, &wanted->address)) {
+                *ret_listener = n->listeners[i];
+                return e;
+            }
+        }
+    return NULL;
+}
+
+static void bind_fault(struct making *m, struct plan_listener *pl, const struct config_listen *wanted, int error,
+                       const char *reason) {
+    const struct listener *listener;
+    const struct endpoint *holder = error == -EADDRINUSE ? address_holder(m->plan->net, wanted, &listener) : NULL;
+    _cleanup_free_ char *text = NULL;
+    int r;
+
+    if (holder)
+        r = asprintf(&text, "%s: %s: listener '%s' has %s; what a reload frees, the next one can bind", wanted->text,
+                     reason ? reason : strerror(-error), listener->name, holder->text);
+    else
+        r = asprintf(&text, "%s: %s", wanted->text, reason ? reason : strerror(-error));
+    fault(m, pl->conf, &pl->conf->where_listen, "listen", r < 0 ? NULL : text);
+}
+
 static int bind_missing(struct making *m, struct plan_listener *pl) {
     struct listener *l = pl->listener;
 
@@ -93,11 +136,7 @@ static int bind_missing(struct making *m, struct plan_listener *pl) {
         }
         r = endpoint_bind(&pl->conf->listen[i], pl->conf->name, &pl->view->set->settings, &e, &reason);
         if (r < 0) {
-            _cleanup_free_ char *text = NULL;
-
-            if (asprintf(&text, "%s: %s", pl->conf->listen[i].text, reason ? reason : strerror(-r)) < 0)
-                text = NULL;
-            fault(m, pl->conf, &pl->conf->where_listen, "listen", text);
+            bind_fault(m, pl, &pl->conf->listen[i], r, reason);
             continue;
         }
         assign_worker(m->plan->net, e);
@@ -148,7 +187,8 @@ static int plan_listener(struct making *m, const struct config_listener *conf, p
             return r;
     }
     m->plan->n_listeners++;
-    r = target_new(net_target(n, conf->target), conf, &target);
+    r = target_new(net_target(n, conf->target), conf, n->n_workers, pl->added ? NULL : pl->listener->view->target,
+                   &target);
     if (r < 0)
         return r;
     set = settings(conf, userdata);
@@ -170,6 +210,26 @@ static int find_removed(struct plan *p, const struct config *c) {
     return 0;
 }
 
+/* Everything for which the commit could be short of memory. */
+static int reserve(struct plan *p) {
+    struct net *n = p->net;
+    struct listener **listeners;
+    struct endpoint **unclaimed;
+    size_t released = 0;
+
+    listeners = reallocarray(n->listeners, n->n_listeners + p->n_listeners + 1, sizeof(*listeners));
+    if (!listeners)
+        return -ENOMEM;
+    n->listeners = listeners;
+    for (size_t i = 0; i < p->n_removed; i++)
+        released += p->removed[i]->n_endpoints;
+    unclaimed = reallocarray(n->unclaimed, n->n_unclaimed + released + 1, sizeof(*unclaimed));
+    if (!unclaimed)
+        return -ENOMEM;
+    n->unclaimed = unclaimed;
+    return task_prepare(&p->task, n);
+}
+
 int plan_new(struct net *n, const struct config *c, plan_settings_fn settings, void *userdata,
              struct config_faults *faults, struct plan **ret) {
     struct making m = { .config = c, .faults = faults };
@@ -183,8 +243,8 @@ int plan_new(struct net *n, const struct config *c, plan_settings_fn settings, v
     r = m.plan->listeners ? find_removed(m.plan, c) : -ENOMEM;
     for (size_t i = 0; i < c->n_listeners && r >= 0; i++)
         r = plan_listener(&m, &c->listeners[i], settings, userdata);
-    if (r >= 0 && m.failed)
-        r = -EINVAL;
+    if (r >= 0)
+        r = m.failed ? -EINVAL : reserve(m.plan);
     if (r < 0) {
         plan_free(m.plan);
         return r;
@@ -230,6 +290,7 @@ struct plan *plan_free(struct plan *p) {
         listener_view_unref(pl->view);
         listener_unref(pl->listener);
     }
+    task_end(&p->task);
     free(p->listeners);
     free(p->removed);
     free(p);
@@ -237,13 +298,6 @@ struct plan *plan_free(struct plan *p) {
 }
 
 /* ---- carrying it out ---- */
-
-struct commit {
-    struct task task;
-    struct plan *plan;
-    plan_done_fn done;
-    void *userdata;
-};
 
 static bool served_by(const struct endpoint *e, const struct worker *w) {
     return e->socket.type == SOCK_STREAM || e->worker == w->index;
@@ -271,7 +325,7 @@ static void publish_listener(struct worker *w, const struct plan_listener *pl) {
 
 /* Worker thread. The main thread leaves the plan and its listeners' endpoints alone until every worker has reported. */
 static void publish(struct task *task, struct worker *w) {
-    struct plan *p = CONTAINER_OF(task, struct commit, task)->plan;
+    struct plan *p = CONTAINER_OF(task, struct plan, task);
 
     for (size_t i = 0; i < p->n_removed; i++)
         for (size_t j = 0; j < p->removed[i]->n_endpoints; j++)
@@ -329,8 +383,7 @@ static void adopt_view(struct plan_listener *pl) {
 }
 
 static void committed(struct task *task) {
-    struct commit *c = CONTAINER_OF(task, struct commit, task);
-    struct plan *p = c->plan;
+    struct plan *p = CONTAINER_OF(task, struct plan, task);
 
     for (size_t i = 0; i < p->n_removed; i++)
         forget(p->removed[i], false);
@@ -338,43 +391,16 @@ static void committed(struct task *task) {
         adopt_view(&p->listeners[i]);
         forget(p->listeners[i].listener, false);
     }
-    task_end(&c->task);
-    c->done(c->userdata);
-    free(c);
+    p->done(p->userdata);
 }
 
-/* Everything that can fail for want of memory, before anything has changed. */
-static int reserve(struct plan *p) {
+void plan_commit(struct plan *p, plan_done_fn done, void *userdata) {
     struct net *n = p->net;
-    struct listener **listeners;
-    struct endpoint **unclaimed;
-    size_t released = 0;
 
-    listeners = reallocarray(n->listeners, n->n_listeners + p->n_listeners + 1, sizeof(*listeners));
-    if (!listeners)
-        return -ENOMEM;
-    n->listeners = listeners;
-    for (size_t i = 0; i < p->n_removed; i++)
-        released += p->removed[i]->n_endpoints;
-    unclaimed = reallocarray(n->unclaimed, n->n_unclaimed + released + 1, sizeof(*unclaimed));
-    if (!unclaimed)
-        return -ENOMEM;
-    n->unclaimed = unclaimed;
-    return 0;
-}
-
-int plan_commit(struct plan *p, plan_done_fn done, void *userdata) {
-    struct net *n = p->net;
-    struct commit *c;
-
-    c = calloc(1, sizeof(*c));
-    if (!c)
-        return -ENOMEM;
-    *c = (struct commit){ { .begin = publish, .done = committed }, p, done, userdata };
-    if (reserve(p) < 0 || task_prepare(&c->task, n) < 0) {
-        free(c);
-        return -ENOMEM;
-    }
+    p->done = done;
+    p->userdata = userdata;
+    p->task.begin = publish;
+    p->task.done = committed;
     take_claimed(n);
     for (size_t i = 0; i < n->n_unclaimed && n->n_listeners == 0; i++)
         log_unclaimed(n->unclaimed[i]);
@@ -385,6 +411,5 @@ int plan_commit(struct plan *p, plan_done_fn done, void *userdata) {
     for (size_t i = 0; i < p->n_listeners; i++)
         if (p->listeners[i].added)
             n->listeners[n->n_listeners++] = listener_ref(p->listeners[i].listener);
-    task_launch(&c->task, n);
-    return 0;
+    task_launch(&p->task, n);
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "net.h"
+#include "task.h"
 
 struct plan;
 
@@ -19,20 +20,25 @@ struct plan_listener {
     bool added;
 };
 
+typedef void (*plan_done_fn)(void *userdata);
+
 struct plan {
     struct net *net;
     struct plan_listener *listeners;
     size_t n_listeners;
     struct listener **removed; /* serving now, absent in the new configuration */
     size_t n_removed;
+    /* own */
+    struct task task;
+    plan_done_fn done;
+    void *userdata;
 };
 
 /* Claims passed sockets by name, binds `listen` entries, applies settings to new endpoints. Faults: no sockets, a bind that fails,
- * settings that a socket refuses. 0, -EINVAL (faults), -ENOMEM. */
+ * settings that a socket refuses. Everything that the commit needs is there afterwards. 0, -EINVAL (faults), -ENOMEM. */
 int plan_new(struct net *n, const struct config *c, plan_settings_fn settings, void *userdata,
              struct config_faults *faults, struct plan **ret) _must_check_;
 /* Publishes: workers serve new endpoints, let go of dropped ones; removed listeners drain. `done` runs when every worker
- * has done so. Cannot fail after -ENOMEM at the start. */
-typedef void (*plan_done_fn)(void *userdata);
-int plan_commit(struct plan *p, plan_done_fn done, void *userdata) _must_check_;
+ * has done so. */
+void plan_commit(struct plan *p, plan_done_fn done, void *userdata);
 struct plan *plan_free(struct plan *p); /* undoes what was not committed; accepts NULL, returns NULL */

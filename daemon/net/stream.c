@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "stream.h"
+#include "engine.h"
 
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "event.h"
 #include "stream_internal.h"
 
 /* How long a finished flow waits for its peer to close: a close with unread input would reset what is still on its way. */
@@ -23,65 +22,15 @@
 /* Bytes of input that one turn of a lingering flow throws away. */
 #define DISCARD_BYTES ((size_t) 64 * 1024)
 
-static const struct {
-    const char *text;
-    enum counter counter;
-} ends[STREAM_END_MAX] = {
-    [STREAM_END_DONE] = { "done", STAT_CLOSED },
-    [STREAM_END_RESET] = { "reset by the peer", STAT_RESETS },
-    [STREAM_END_ERROR] = { "error", STAT_ERRORS },
-    [STREAM_END_IDLE] = { "idle timeout", STAT_TIMEOUTS },
-    [STREAM_END_CLOSED] = { "closed on request", STAT_CLOSED },
-};
+static uint64_t release(struct worker *w, struct flow *f, bool reset) {
+    uint64_t lost = buf_size(f->out);
 
-static void log_end(const struct flow *f, enum stream_end why, int error) {
-    enum event_kind kind = why == STREAM_END_ERROR ? EVENT_FLOW_FAILED : EVENT_FLOW_CLOSED;
-    char id[FLOW_ID_TEXT_MAX], peer[ADDRESS_TEXT_MAX];
-
-    if (!event_enabled(kind))
-        return;
-    event_log(kind,
-              EVENT_FIELDS({ FIELD_LISTENER, f->view->listener->name }, { FIELD_FLOW, flow_id_format(f->id, id) },
-                           { FIELD_PEER, address_format(&f->peer, peer) }, { FIELD_RESULT, ends[why].text }),
-              "%s: flow %s from %s ended: %s%s%s, %llu bytes in, %llu out", f->view->listener->name, id, peer,
-              ends[why].text, error ? ": " : "", error ? strerror(-error) : "", (unsigned long long) f->client.rx_bytes,
-              (unsigned long long) f->client.tx_bytes);
-}
-
-void stream_end(struct worker *w, struct flow *f, enum stream_end why, int error) {
-    struct listener_view *view = f->view;
-    struct stats *stats = worker_stats(w, view);
-    uint8_t key[16];
-
-    log_end(f, why, error);
-    if (ends[why].counter != STAT_CLOSED)
-        stats_add(stats, ends[why].counter, 1);
-    stats_add(stats, STAT_CLOSED, 1);
-    stats_add(stats, STAT_LOST_BYTES, buf_size(f->client.out));
-
-    loop_remove(&w->loop, &f->client.source);
-    wheel_disarm(&w->loop.wheel, &f->timer);
-    f->client.source.fd = close_fd(f->client.source.fd);
     f->coding.encoder = coder_free(f->coding.encoder);
     f->coding.decoder = coder_free(f->coding.decoder);
-    f->client.in = pool_return(&w->pool, f->client.in);
-    f->client.plain = pool_return(&w->pool, f->client.plain);
-    f->client.out = pool_return(&w->pool, f->client.out);
-    f->client.set = effective_unref(f->client.set);
-    f->endpoint = endpoint_unref(f->endpoint);
-    address_key(&f->peer, key);
-    admission_source_leave(&view->listener->admission, key);
-    worker_leave(w, view->listener);
-    f->view = listener_view_unref(view);
-    if (f->ready)
-        worker_forget_ready(w, f);
-    flow_table_give(&w->flows, f);
-}
-
-static void end_by_error(struct worker *w, struct flow *f, int error) {
-    bool reset = error == -ECONNRESET || error == -EPIPE;
-
-    stream_end(w, f, reset ? STREAM_END_RESET : STREAM_END_ERROR, error);
+    f->in = pool_return(&w->pool, f->in);
+    f->plain = pool_return(&w->pool, f->plain);
+    f->out = pool_return(&w->pool, f->out);
+    return lost;
 }
 
 /* Bad input ends the input; the answers to what came before it still go out. */
@@ -97,34 +46,13 @@ static void fail_input(struct worker *w, struct flow *f, const struct stream_fau
     f->detect_usec = f->frame_usec = 0;
     f->frame = (struct frame_state){ 0 };
     f->coding.decoder = coder_free(f->coding.decoder);
-    f->client.in = pool_return(&w->pool, f->client.in);
-    f->client.plain = pool_return(&w->pool, f->client.plain);
-}
-
-/* IPv6 tells the mark of the latest segment: follow it. */
-static void follow_mark(struct flow *f) {
-    struct qos_socket s = flow_qos_socket(f, f->endpoint->socket.domain);
-    uint8_t tos;
-
-    if (qos_received_tos(&s, &tos) == QOS_MARK_NONE || (tos & 0xfc) == (f->received_tos & 0xfc))
-        return;
-    f->received_tos = tos;
-    (void) qos_set_tos(&s, tos & 0xfc);
-}
-
-static void on_received(struct flow *f) {
-    const struct settings *set = &f->client.set->settings;
-
-    if (!settings_inherits(set, SETTING_DSCP) && set->v[SETTING_DSCP].number == DSCP_REFLECT &&
-        f->received_label == QOS_MARK_LATEST)
-        follow_mark(f);
-    if (!settings_inherits(set, SETTING_QUICKACK))
-        qos_rearm_quickack(f->client.source.fd, set->v[SETTING_QUICKACK].number != 0);
+    f->in = pool_return(&w->pool, f->in);
+    f->plain = pool_return(&w->pool, f->plain);
 }
 
 /* 1: the peer has sent all it will. */
 static int receive(struct worker *w, struct flow *f, struct stream_fault *fault) {
-    size_t room = (size_t) stream_setting(f, SETTING_IO_BUFFER).number;
+    size_t room = (size_t) flow_setting(f, SETTING_IO_BUFFER).number;
     void *data = worker_scratch(w, SCRATCH_IN, room);
     ssize_t n;
 
@@ -138,7 +66,7 @@ static int receive(struct worker *w, struct flow *f, struct stream_fault *fault)
     f->active_usec = w->loop.now_usec;
     f->client.rx_bytes += (size_t) n;
     stats_add(worker_stats(w, f->view), STAT_RX_BYTES, (uint64_t) n);
-    on_received(f);
+    life_on_received(f);
     return stream_feed(w, f, data, (size_t) n, fault);
 }
 
@@ -153,12 +81,10 @@ static int turn_open(struct worker *w, struct flow *f, struct stream_fault *faul
 }
 
 static int turn_finishing(struct worker *w, struct flow *f, struct stream_fault *fault) {
-    if (f->peer_done) {
-        int r = stream_feed_end(w, f, fault);
+    int r = stream_feed_end(w, f, fault);
 
-        if (r < 0 || f->blocked || stream_has_kept(f))
-            return r;
-    }
+    if (r < 0 || f->blocked || stream_has_kept(f))
+        return r;
     f->state = FLOW_FLUSHING;
     return stream_write_trailer(w, f);
 }
@@ -166,7 +92,7 @@ static int turn_finishing(struct worker *w, struct flow *f, struct stream_fault 
 /* 1: the flow has ended. */
 static int turn_flushing(struct worker *w, struct flow *f) {
     if (f->peer_done) {
-        stream_end(w, f, STREAM_END_DONE, 0);
+        life_end(w, f, LIFE_END_DONE, 0);
         return 1;
     }
     if (shutdown(f->client.source.fd, SHUT_WR) < 0)
@@ -185,7 +111,7 @@ static int turn_lingering(struct worker *w, struct flow *f) {
         return -ENOMEM;
     n = recv(f->client.source.fd, data, DISCARD_BYTES, 0);
     if (n == 0) {
-        stream_end(w, f, STREAM_END_DONE, 0);
+        life_end(w, f, LIFE_END_DONE, 0);
         return 1;
     }
     if (n < 0 && errno != EAGAIN && errno != EINTR)
@@ -238,14 +164,26 @@ static void begin_finishing(struct worker *w, struct flow *f) {
     wheel_arm(&w->loop.wheel, &f->timer, w->loop.now_usec + FINISH_USEC);
 }
 
+/* The time of a frame runs while its rest may come, not while we do not read. */
+static void watch_frame(struct worker *w, struct flow *f) {
+    bool incomplete = f->plain && !f->blocked && !stream_has_kept(f);
+
+    if (!incomplete) {
+        f->frame_usec = 0;
+    } else if (f->frame_usec == 0) {
+        f->frame_usec = w->loop.now_usec;
+        stream_arm_timer(w, f);
+    }
+}
+
 static uint32_t wanted_events(const struct flow *f) {
     if (f->blocked)
         return EPOLLOUT;
     return stream_has_kept(f) ? 0 : EPOLLIN;
 }
 
-void stream_turn(struct worker *w, struct flow *f) {
-    struct stream_fault fault;
+static void stream_turn(struct worker *w, struct flow *f) {
+    struct stream_fault fault = { EVENT_FLOW_FAILED, STAT_ERRORS, "the socket has failed" };
     int r = turn(w, f, &fault);
 
     if (r == -EBADMSG) {
@@ -255,13 +193,15 @@ void stream_turn(struct worker *w, struct flow *f) {
     }
     if (r == 0)
         r = stream_settle(w, f);
-    if (r < 0)
-        end_by_error(w, f, r);
-    else if (r == 0)
+    if (r < 0) {
+        life_end_by_error(w, f, r);
+    } else if (r == 0) {
+        watch_frame(w, f);
         loop_modify(&w->loop, &f->client.source, wanted_events(f));
+    }
 }
 
-void stream_finish(struct worker *w, struct flow *f) {
+static void finish(struct worker *w, struct flow *f) {
     if (f->state != FLOW_OPEN)
         return;
     begin_finishing(w, f);
@@ -285,8 +225,8 @@ void stream_arm_timer(struct worker *w, struct flow *f) {
 
     if (is_ending(f))
         return; /* armed by whoever ends it */
-    at_usec = sooner(at_usec, f->active_usec, (uint64_t) stream_setting(f, SETTING_IDLE_TIMEOUT).number);
-    at_usec = sooner(at_usec, f->frame_usec, (uint64_t) stream_setting(f, SETTING_FRAME_TIMEOUT).number);
+    at_usec = sooner(at_usec, f->active_usec, (uint64_t) flow_setting(f, SETTING_IDLE_TIMEOUT).number);
+    at_usec = sooner(at_usec, f->frame_usec, (uint64_t) flow_setting(f, SETTING_FRAME_TIMEOUT).number);
     at_usec = sooner(at_usec, f->detect_usec, DETECT_USEC);
     if (f->coding.encoder && !coder_parked(f->coding.encoder))
         at_usec = sooner(at_usec, f->active_usec, PARK_USEC);
@@ -302,11 +242,18 @@ static bool is_due(const struct worker *w, uint64_t since_usec, uint64_t after_u
 
 static void expire_ending(struct worker *w, struct flow *f) {
     if (f->state == FLOW_LINGERING)
-        stream_end(w, f, STREAM_END_DONE, 0);
+        life_end(w, f, LIFE_END_DONE, 0);
     else if (f->active_usec + FINISH_USEC <= w->loop.now_usec)
-        stream_end(w, f, STREAM_END_CLOSED, 0);
+        life_end(w, f, LIFE_END_CLOSED, 0);
     else
         wheel_arm(&w->loop.wheel, &f->timer, f->active_usec + FINISH_USEC);
+}
+
+/* The trailer of a compressed stream goes out with the rest of it; nobody waits for a peer that is silent for so long. */
+static void expire_idle(struct worker *w, struct flow *f) {
+    if (!f->blocked)
+        (void) !stream_write_trailer(w, f);
+    life_end(w, f, LIFE_END_IDLE, 0);
 }
 
 static void expire_frame(struct worker *w, struct flow *f) {
@@ -314,18 +261,15 @@ static void expire_frame(struct worker *w, struct flow *f) {
                                         "a frame was not complete within frame_timeout" };
 
     fail_input(w, f, &fault);
-    stream_finish(w, f);
+    finish(w, f);
 }
 
-static void on_expire(struct timer *timer) {
-    struct flow *f = CONTAINER_OF(timer, struct flow, timer);
-    struct worker *w = f->worker;
-
+static void expire(struct worker *w, struct flow *f) {
     if (is_ending(f)) {
         expire_ending(w, f);
-    } else if (is_due(w, f->active_usec, (uint64_t) stream_setting(f, SETTING_IDLE_TIMEOUT).number)) {
-        stream_end(w, f, STREAM_END_IDLE, 0);
-    } else if (is_due(w, f->frame_usec, (uint64_t) stream_setting(f, SETTING_FRAME_TIMEOUT).number)) {
+    } else if (is_due(w, f->active_usec, (uint64_t) flow_setting(f, SETTING_IDLE_TIMEOUT).number)) {
+        expire_idle(w, f);
+    } else if (is_due(w, f->frame_usec, (uint64_t) flow_setting(f, SETTING_FRAME_TIMEOUT).number)) {
         expire_frame(w, f);
     } else if (is_due(w, f->detect_usec, DETECT_USEC)) {
         f->detect_late = true;
@@ -340,83 +284,38 @@ static void on_expire(struct timer *timer) {
     }
 }
 
-void stream_settings_changed(struct worker *w, struct flow *f) {
-    stream_arm_timer(w, f);
-}
+static int open_stream(struct worker *w, struct flow *f) {
+    int r;
 
-/* Keys that are inherited now, but had another value on the listening socket when the handshake was made, perhaps. */
-static uint64_t outdated_keys(const struct flow *f) {
-    const struct settings *set = &f->client.set->settings;
-    uint64_t inherited = set->inherit_mask;
-
-    if (!settings_inherits(set, SETTING_DSCP) && set->v[SETTING_DSCP].number == DSCP_REFLECT)
-        inherited |= SETTING_BIT(SETTING_DSCP);
-    return inherited & atomic_load(&f->endpoint->touched);
-}
-
-/* What the accepted socket did not inherit from the listening one, and the mark that the handshake brought. */
-static int prepare_socket(struct worker *w, struct flow *f) {
-    struct qos_socket s = flow_qos_socket(f, f->endpoint->socket.domain);
-    const struct settings *set = &f->client.set->settings;
-    uint64_t outdated = outdated_keys(f);
-    int r = qos_apply_accepted(&s, set), q;
-
-    if (outdated) {
-        q = qos_apply(&s, set, outdated, &f->endpoint->baseline, NULL, NULL);
-        r = r < 0 ? r : q;
-    }
-    f->received_label = qos_received_tos(&s, &f->received_tos);
-    if (f->received_label == QOS_MARK_NONE)
-        return r;
-    stats_mark(worker_stats(w, f->view), f->received_tos);
-    if (!settings_inherits(set, SETTING_DSCP) && set->v[SETTING_DSCP].number == DSCP_REFLECT)
-        (void) qos_set_tos(&s, f->received_tos & 0xfc);
+    f->client.source.on_event = on_event;
+    f->encode_id = flow_setting(f, SETTING_COMPRESSION).coding.id;
+    f->decode_id = flow_setting(f, SETTING_DECOMPRESSION).coding.id;
+    f->unit_payload = flow_setting(f, SETTING_COMPRESSION_UNIT).number == COMPRESSION_UNIT_PAYLOAD;
+    r = loop_add(&w->loop, &f->client.source, EPOLLIN);
+    if (r >= 0)
+        stream_arm_timer(w, f);
     return r;
 }
 
-static void log_opened(const struct flow *f) {
-    char id[FLOW_ID_TEXT_MAX], peer[ADDRESS_TEXT_MAX];
-
-    if (event_enabled(EVENT_FLOW_OPENED))
-        event_log(EVENT_FLOW_OPENED,
-                  EVENT_FIELDS({ FIELD_LISTENER, f->view->listener->name }, { FIELD_FLOW, flow_id_format(f->id, id) },
-                               { FIELD_PEER, address_format(&f->peer, peer) }),
-                  "%s: flow %s from %s opened", f->view->listener->name, id, peer);
+static void describe(const struct worker *w, const struct flow *f, struct flow_row *row) {
+    row->rx_payload_bytes = f->rx_payload_bytes;
+    row->tx_payload_bytes = f->tx_payload_bytes;
+    row->payloads = f->payloads;
+    row->client.receive_queue += buf_size(f->in) + buf_size(f->plain);
+    row->client.send_queue += buf_size(f->out);
+    row->encode_id = f->encode_id;
+    row->decode_id = f->decode_id;
+    row->encode_level =
+            f->coding.encoder ? coder_level(f->coding.encoder) : flow_setting(f, SETTING_COMPRESSION).coding.level;
 }
 
-int stream_open(struct endpoint_source *from, int fd, const struct address *peer) {
-    struct worker *w = from->worker;
-    struct flow *f = flow_table_take(&w->flows);
-    int r;
-
-    if (!f)
-        return -ENOMEM;
-    f->worker = w;
-    f->view = from->view;
-    f->endpoint = from->endpoint;
-    f->peer = *peer;
-    f->v4_mapped = address_is_v4_mapped(peer);
-    f->opened_usec = f->active_usec = w->loop.now_usec;
-    f->timer.on_expire = on_expire;
-    f->client.set = from->view->set;
-    f->client.source = (struct loop_source){ .fd = fd, .on_event = on_event };
-    f->encode_id = stream_setting(f, SETTING_COMPRESSION).coding.id;
-    f->decode_id = stream_setting(f, SETTING_DECOMPRESSION).coding.id;
-    f->unit_payload = stream_setting(f, SETTING_COMPRESSION_UNIT).number == COMPRESSION_UNIT_PAYLOAD;
-    r = loop_add(&w->loop, &f->client.source, EPOLLIN);
-    if (r < 0) {
-        flow_table_give(&w->flows, f);
-        return r;
-    }
-    listener_view_ref(f->view);
-    endpoint_ref(f->endpoint);
-    effective_ref(f->client.set);
-    f->state = FLOW_OPEN;
-    r = prepare_socket(w, f);
-    if (r < 0 && !(r == -EPERM && f->endpoint->lacks_capability))
-        event_log(EVENT_SETTING_LIMITED, EVENT_FIELDS({ FIELD_LISTENER, f->view->listener->name }),
-                  "%s: an accepted connection did not take every setting: %s", f->view->listener->name, strerror(-r));
-    log_opened(f);
-    stream_arm_timer(w, f);
-    return 0;
-}
+const struct engine stream_engine = {
+    .open = open_stream,
+    .turn = stream_turn,
+    .expire = expire,
+    .finish = finish,
+    .release = release,
+    .apply = stream_apply,
+    .changed = stream_arm_timer,
+    .describe = describe,
+};

@@ -23,6 +23,11 @@ static void change_level(struct worker *w, struct flow *f, int level, struct qos
     }
 }
 
+/* Empty payloads make bytes, too, where a framing wraps them. */
+static bool has_begun(const struct flow *f) {
+    return f->client.tx_bytes > 0 || f->out;
+}
+
 static void apply_compression(struct worker *w, struct flow *f, const union setting_value *v, struct qos_result *ret) {
     enum coding id = v->coding.id;
 
@@ -37,7 +42,7 @@ static void apply_compression(struct worker *w, struct flow *f, const union sett
         change_level(w, f, v->coding.level, ret);
     } else if (f->coding.encoder) {
         *ret = (struct qos_result){ .outcome = QOS_DEFERRED, .reason = FORMAT_FIXED };
-    } else if (f->client.tx_payload_bytes == 0 || id == f->encode_id) {
+    } else if (!has_begun(f) || id == f->encode_id) {
         f->encode_id = id;
     } else {
         *ret = (struct qos_result){ .outcome = QOS_DEFERRED, .reason = BEGUN_PLAIN };

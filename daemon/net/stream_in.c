@@ -11,7 +11,7 @@
 #define RATIO_FROM_BYTES (UINT64_C(1024) * 1024)
 
 static size_t io_buffer(const struct flow *f) {
-    return (size_t) stream_setting(f, SETTING_IO_BUFFER).number;
+    return (size_t) flow_setting(f, SETTING_IO_BUFFER).number;
 }
 
 /* ---- target ---- */
@@ -27,7 +27,7 @@ static int deliver(struct worker *w, struct flow *f, const void *data, size_t si
     struct span answer = { 0 };
 
     f->payloads++;
-    f->client.rx_payload_bytes += size;
+    f->rx_payload_bytes += size;
     stats_add(stats, STAT_PAYLOADS, 1);
     stats_add(stats, STAT_RX_PAYLOAD_BYTES, size);
     f->view->target->ops->payload(f->view->target->state, stats, &payload, &answer);
@@ -56,13 +56,13 @@ static void consume(struct worker *w, struct flow *f, struct deframing *d, size_
         d->size -= n;
         return;
     }
-    f->client.plain->start += n;
-    if (buf_size(f->client.plain) == 0)
-        f->client.plain = pool_return(&w->pool, f->client.plain);
+    f->plain->start += n;
+    if (buf_size(f->plain) == 0)
+        f->plain = pool_return(&w->pool, f->plain);
 }
 
 static int keep_plain(struct worker *w, struct flow *f, struct deframing *d, size_t n) {
-    int r = pool_append(&w->pool, &f->client.plain, d->data, n);
+    int r = pool_append(&w->pool, &f->plain, d->data, n);
 
     d->data += n;
     d->size -= n;
@@ -72,18 +72,18 @@ static int keep_plain(struct worker *w, struct flow *f, struct deframing *d, siz
 /* One step: 1 goes on, 0: nothing more can be done with what there is. */
 static int deframe_once(struct worker *w, struct flow *f, struct deframing *d, bool at_end,
                         struct stream_fault *fault) {
-    size_t limit = (size_t) stream_setting(f, SETTING_PAYLOAD_LIMIT).number;
+    size_t limit = (size_t) flow_setting(f, SETTING_PAYLOAD_LIMIT).number;
     const struct frame_ops *ops = f->view->framing;
     struct frame frame;
     int r;
 
-    d->kept = f->client.plain != NULL;
-    if (d->kept && d->size > 0 && f->frame.needed > buf_size(f->client.plain)) {
-        r = keep_plain(w, f, d, frame_take(ops, &f->frame, buf_size(f->client.plain), d->data, d->size, limit));
+    d->kept = f->plain != NULL;
+    if (d->kept && d->size > 0 && f->frame.needed > buf_size(f->plain)) {
+        r = keep_plain(w, f, d, frame_take(ops, &f->frame, buf_size(f->plain), d->data, d->size, limit));
         if (r < 0)
             return r;
     }
-    r = d->kept ? frame_next(ops, &f->frame, f->client.plain->data + f->client.plain->start, buf_size(f->client.plain),
+    r = d->kept ? frame_next(ops, &f->frame, f->plain->data + f->plain->start, buf_size(f->plain),
                              at_end && d->size == 0, limit, &frame)
                 : frame_next(ops, &f->frame, d->data, d->size, at_end, limit, &frame);
     if (r == FRAME_PAYLOAD) {
@@ -108,31 +108,24 @@ static int deframe(struct worker *w, struct flow *f, const uint8_t *data, size_t
 
     if (f->view->framing == frame_ops(FRAMING_CHUNK))
         return size > 0 ? deliver(w, f, data, size) : 0;
-    while (r == 1 && !f->blocked && (d.size > 0 || f->client.plain || at_end))
+    while (r == 1 && !f->blocked && (d.size > 0 || f->plain || at_end))
         r = deframe_once(w, f, &d, at_end, fault);
     if (r < 0)
         return r;
     f->plain_pending = r == 1 && f->blocked;
     if (f->plain_pending)
         r = keep_plain(w, f, &d, d.size);
-    if (f->client.plain && f->frame_usec == 0) {
-        f->frame_usec = w->loop.now_usec;
-        stream_arm_timer(w, f);
-    } else if (!f->client.plain) {
-        f->frame_usec = 0;
-    }
     return MIN(r, 0);
 }
 
 /* ---- decompression ---- */
 
-static int decode_fault(const struct flow *f, struct stream_fault *fault, const char *what) {
-    unsigned long long offset = f->coding.decoder ? coder_in_bytes(f->coding.decoder) : 0;
-
+/* `left`: bytes received that are not decoded yet. */
+static int decode_fault(const struct flow *f, size_t left, struct stream_fault *fault, const char *what) {
     fault->kind = EVENT_DECODE_FAILED;
     fault->counter = STAT_DECODE_ERRORS;
     snprintf(fault->text, sizeof(fault->text), "%s %s data at byte %llu", what, coding_info(f->decode_id)->name,
-             offset);
+             (unsigned long long) (f->client.rx_bytes - left));
     return -EBADMSG;
 }
 
@@ -140,20 +133,24 @@ static int decode_fault(const struct flow *f, struct stream_fault *fault, const 
 static int next_member(struct flow *f) {
     if (f->coding.decoder && !f->coding.member_ended)
         return 0;
+    if (f->coding.decoder)
+        f->coding.earlier_bytes += coder_out_bytes(f->coding.decoder);
     f->coding.decoder = coder_free(f->coding.decoder);
     f->coding.member_ended = false;
     return decoder_new(f->decode_id, &f->coding.decoder);
 }
 
-static int check_output(const struct flow *f, struct stream_fault *fault) {
-    uint64_t in = coder_in_bytes(f->coding.decoder), out = coder_out_bytes(f->coding.decoder);
-    uint64_t most = (uint64_t) stream_setting(f, SETTING_DECOMPRESSION_MAX_OUTPUT).number;
-    uint64_t ratio = (uint64_t) stream_setting(f, SETTING_DECOMPRESSION_MAX_RATIO).number;
+/* Of one member counts what it comes to; the ratio is that of all, else many small ones would make a bomb. */
+static int check_output(const struct flow *f, size_t left, struct stream_fault *fault) {
+    uint64_t in = f->client.rx_bytes - left, member = coder_out_bytes(f->coding.decoder);
+    uint64_t out = f->coding.earlier_bytes + member;
+    uint64_t most = (uint64_t) flow_setting(f, SETTING_DECOMPRESSION_MAX_OUTPUT).number;
+    uint64_t ratio = (uint64_t) flow_setting(f, SETTING_DECOMPRESSION_MAX_RATIO).number;
 
-    if (most && out > most)
-        return decode_fault(f, fault, "more than decompression_max_output in");
+    if (most && member > most)
+        return decode_fault(f, left, fault, "more than decompression_max_output in");
     if (ratio && out > RATIO_FROM_BYTES && out / ratio > in)
-        return decode_fault(f, fault, "more than decompression_max_ratio in");
+        return decode_fault(f, left, fault, "more than decompression_max_ratio in");
     return 0;
 }
 
@@ -172,7 +169,7 @@ static int decode_block(struct worker *w, struct flow *f, struct coder_io *io, s
     io->out_size = room;
     result = coder_decode(f->coding.decoder, io);
     f->coding.member_ended = result == CODER_END;
-    r = check_output(f, fault);
+    r = check_output(f, io->in_size, fault);
     if (r < 0)
         return r;
     /* What came out before a fault was received all the same. */
@@ -182,7 +179,7 @@ static int decode_block(struct worker *w, struct flow *f, struct coder_io *io, s
             return r;
     }
     if (result == -EBADMSG)
-        return decode_fault(f, fault, "corrupt");
+        return decode_fault(f, io->in_size, fault, "corrupt");
     if (result < 0)
         return result;
     return result == CODER_OUTPUT || io->in_size > 0;
@@ -239,7 +236,7 @@ static int run(struct worker *w, struct flow *f, struct coder_io *io, bool late,
 }
 
 static int run_kept(struct worker *w, struct flow *f, bool late, struct stream_fault *fault) {
-    struct buf *in = f->client.in;
+    struct buf *in = f->in;
     struct coder_io io = { 0 };
     int r;
 
@@ -251,7 +248,7 @@ static int run_kept(struct worker *w, struct flow *f, bool late, struct stream_f
     if (in) {
         in->start = in->end - io.in_size;
         if (io.in_size == 0)
-            f->client.in = pool_return(&w->pool, in);
+            f->in = pool_return(&w->pool, in);
     }
     return r;
 }
@@ -260,12 +257,12 @@ int stream_feed(struct worker *w, struct flow *f, const uint8_t *data, size_t si
     struct coder_io io = { .in = data, .in_size = size };
     int r;
 
-    if (f->client.in) { /* undecided until now */
-        r = pool_append(&w->pool, &f->client.in, data, size);
+    if (f->in) { /* undecided until now */
+        r = pool_append(&w->pool, &f->in, data, size);
         return r < 0 ? r : run_kept(w, f, false, fault);
     }
     r = run(w, f, &io, false, fault);
-    return r < 0 ? r : pool_append(&w->pool, &f->client.in, io.in, io.in_size);
+    return r < 0 ? r : pool_append(&w->pool, &f->in, io.in, io.in_size);
 }
 
 int stream_feed_kept(struct worker *w, struct flow *f, bool late, struct stream_fault *fault) {
@@ -281,11 +278,11 @@ int stream_feed_kept(struct worker *w, struct flow *f, bool late, struct stream_
 int stream_feed_end(struct worker *w, struct flow *f, struct stream_fault *fault) {
     int r = 0;
 
-    if (f->decode_id == CODING_AUTO && f->client.in)
+    if (f->decode_id == CODING_AUTO && f->in)
         r = run_kept(w, f, true, fault);
-    if (r < 0)
+    if (r < 0 || f->blocked || stream_has_kept(f) || !f->peer_done)
         return r;
     if (f->coding.decoder && !f->coding.member_ended && coder_in_bytes(f->coding.decoder) > 0)
-        return decode_fault(f, fault, "truncated");
+        return decode_fault(f, 0, fault, "truncated");
     return deframe(w, f, NULL, 0, true, fault);
 }

@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shared by the files of the TCP engine: stream.c (life cycle), stream_in.c and stream_out.c (stages), accept.c.
+ * Shared by the files of the engine for flows whose target takes payloads: stream.c (turns and timers), stream_in.c and
+ * stream_out.c (stages: socket, decompress, deframe, target; reply, frame, compress, socket), stream_change.c.
  */
 #pragma once
 
 #include <sys/uio.h>
 
-#include "event.h"
-#include "stream.h"
-
-/* Opens an accepted and admitted socket as a flow; takes `fd` over on success. 0, -ENOMEM, -errno. */
-int stream_open(struct endpoint_source *from, int fd, const struct address *peer) _must_check_;
+#include "life.h"
 
 /* What is wrong with the input of a flow: the stages return -EBADMSG and leave it here. */
 struct stream_fault {
@@ -29,7 +26,8 @@ int stream_feed_kept(struct worker *w, struct flow *f, bool late, struct stream_
 static inline bool stream_has_kept(const struct flow *f) {
     return f->decode_pending || f->plain_pending;
 }
-/* The peer has sent all it will: the last frame, or what is missing. */
+/* Nothing more will be read: decides on decompression = auto; if the peer has sent all it will, the last frame, or what
+ * is missing. Call it again when output is not blocked and nothing kept any more. */
 int stream_feed_end(struct worker *w, struct flow *f, struct stream_fault *fault) _must_check_;
 
 /* Frames, compresses and writes a reply. 0 or the socket's error. */
@@ -40,12 +38,12 @@ int stream_flush(struct worker *w, struct flow *f) _must_check_;
 int stream_settle(struct worker *w, struct flow *f) _must_check_;
 /* Writes bytes as they are. */
 int stream_write(struct worker *w, struct flow *f, const void *data, size_t size) _must_check_;
-/* Writes the compressor's trailer, if there is a compressor. */
+/* Ends a compressed stream with its trailer; one without a reply becomes an empty one. */
 int stream_write_trailer(struct worker *w, struct flow *f) _must_check_;
 
 /* The flow's one timer: the earliest of what it waits for. */
 void stream_arm_timer(struct worker *w, struct flow *f);
 
-static inline union setting_value stream_setting(const struct flow *f, enum setting_id id) {
-    return f->client.set->settings.v[id];
-}
+/* A setting of the daemon itself, live: engine.apply. */
+void stream_apply(struct worker *w, struct flow *f, enum setting_id id, const struct settings *set,
+                  struct qos_result *ret);

@@ -35,9 +35,9 @@ static int send_now(struct worker *w, struct flow *f, const struct iovec *iov, u
 }
 
 int stream_flush(struct worker *w, struct flow *f) {
-    struct buf *out = f->client.out;
+    struct buf *out = f->out;
     struct iovec iov;
-    size_t sent;
+    size_t sent = 0;
     int r;
 
     if (!out)
@@ -49,28 +49,31 @@ int stream_flush(struct worker *w, struct flow *f) {
     out->start += sent;
     f->blocked = buf_size(out) > 0;
     if (!f->blocked)
-        f->client.out = pool_return(&w->pool, out);
+        f->out = pool_return(&w->pool, out);
     return 0;
 }
 
-/* Keeps what lies behind the first `skip` bytes. */
+/* Keeps what lies behind the first `skip` bytes. What finds no memory is lost. */
 static int keep(struct worker *w, struct flow *f, const struct iovec *iov, unsigned n_iov, size_t skip) {
-    for (unsigned i = 0; i < n_iov; i++) {
-        size_t from = MIN(skip, iov[i].iov_len);
-        int r = pool_append(&w->pool, &f->client.out, (const uint8_t *) iov[i].iov_base + from, iov[i].iov_len - from);
+    int r = 0;
 
+    for (unsigned i = 0; i < n_iov; i++) {
+        size_t from = MIN(skip, iov[i].iov_len), size = iov[i].iov_len - from;
+
+        if (r >= 0)
+            r = pool_append(&w->pool, &f->out, (const uint8_t *) iov[i].iov_base + from, size);
         if (r < 0)
-            return r;
+            stats_add(worker_stats(w, f->view), STAT_LOST_BYTES, size);
         skip -= from;
     }
-    return 0;
+    return r;
 }
 
 static int write_all(struct worker *w, struct flow *f, const struct iovec *iov, unsigned n_iov) {
     size_t sent = 0;
     int r;
 
-    if (!is_batched(f) && !f->client.out) {
+    if (!is_batched(f) && !f->out) {
         r = send_now(w, f, iov, n_iov, &sent);
         if (r < 0)
             return r;
@@ -79,8 +82,8 @@ static int write_all(struct worker *w, struct flow *f, const struct iovec *iov, 
     if (r < 0)
         return r;
     if (!is_batched(f))
-        f->blocked = f->client.out != NULL;
-    else if (!f->blocked && buf_size(f->client.out) >= BATCH_BYTES)
+        f->blocked = f->out != NULL;
+    else if (!f->blocked && buf_size(f->out) >= BATCH_BYTES)
         return stream_flush(w, f);
     return 0;
 }
@@ -119,7 +122,7 @@ static int reply_in_stream(struct worker *w, struct flow *f, const struct iovec 
     int r = 0;
 
     if (!f->coding.encoder)
-        r = encoder_new(f->encode_id, stream_setting(f, SETTING_COMPRESSION).coding.level, &f->coding.encoder);
+        r = encoder_new(f->encode_id, flow_setting(f, SETTING_COMPRESSION).coding.level, &f->coding.encoder);
     for (unsigned i = 0; i < n_iov && r >= 0; i++) {
         bool last = i + 1 == n_iov && !is_batched(f);
 
@@ -146,7 +149,7 @@ static int reply_whole(struct worker *w, struct flow *f, const struct iovec *iov
         return -ENOMEM;
     for (unsigned i = 0, at = 0; i < n_iov && n_iov > 1; at += iov[i++].iov_len)
         memcpy(plain + at, iov[i].iov_base, iov[i].iov_len);
-    n = codec_encode_whole(&w->codecs, f->encode_id, stream_setting(f, SETTING_COMPRESSION).coding.level, plain, size,
+    n = codec_encode_whole(&w->codecs, f->encode_id, flow_setting(f, SETTING_COMPRESSION).coding.level, plain, size,
                            out, room);
     return n < 0 ? (int) n : stream_write(w, f, out, (size_t) n);
 }
@@ -175,7 +178,7 @@ int stream_reply(struct worker *w, struct flow *f, const struct span *span) {
         return -EPROTO;
     stats_add(stats, STAT_REPLIES, 1);
     stats_add(stats, STAT_TX_PAYLOAD_BYTES, span->size);
-    f->client.tx_payload_bytes += span->size;
+    f->tx_payload_bytes += span->size;
     n_iov = frame(f, span, &wrap, iov);
     if (f->encode_id == CODING_OFF)
         return write_all(w, f, iov, n_iov);
@@ -193,10 +196,18 @@ int stream_settle(struct worker *w, struct flow *f) {
     return stream_flush(w, f);
 }
 
+/* A compressed stream of no reply: the peer is right to expect a header and a trailer. */
+static bool is_empty_stream(const struct flow *f) {
+    return f->encode_id != CODING_OFF && !f->unit_payload && f->view->target->ops->replies && !f->coding.encoder &&
+           f->client.tx_bytes == 0 && !f->out;
+}
+
 int stream_write_trailer(struct worker *w, struct flow *f) {
     int r = 0;
 
-    if (f->coding.encoder)
+    if (is_empty_stream(f))
+        r = encoder_new(f->encode_id, flow_setting(f, SETTING_COMPRESSION).coding.level, &f->coding.encoder);
+    if (r >= 0 && f->coding.encoder)
         r = encode(w, f, NULL, 0, CODER_FINISH);
     f->encode_dirty = false;
     f->coding.encoder = coder_free(f->coding.encoder);

@@ -6,7 +6,8 @@
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 
-#include "stream.h"
+#include "engine.h"
+#include "life.h"
 #include "task.h"
 
 bool flow_selector_matches(const struct flow_selector *s, const struct flow *f) {
@@ -17,6 +18,8 @@ bool flow_selector_matches(const struct flow_selector *s, const struct flow *f) 
     if (s->has_flow &&
         (f->id.worker != s->flow.worker || f->id.slot != s->flow.slot || f->id.generation != s->flow.generation))
         return false;
+    if (s->upstream && (!engine_of(f)->to || engine_of(f)->to(f) != s->upstream))
+        return false;
     if (!s->has_source)
         return true;
     address_key(&f->peer, key);
@@ -26,56 +29,92 @@ bool flow_selector_matches(const struct flow_selector *s, const struct flow *f) 
 void flow_row_done(struct flow_row *row) {
     row->listener = listener_unref(row->listener);
     row->set = effective_unref(row->set);
+    free(TAKE_PTR(row->to));
 }
 
-static void read_kernel(const struct flow *f, struct flow_row *row) {
-    struct qos_socket s = flow_qos_socket(f, f->endpoint->socket.domain);
-    struct sockaddr_storage local;
-    socklen_t size = sizeof(local);
-    struct tcp_info info;
+static void read_addresses(int fd, struct leg_row *leg) {
+    struct sockaddr_storage address;
+    socklen_t size = sizeof(address);
+
+    if (getsockname(fd, (struct sockaddr *) &address, &size) >= 0)
+        (void) !address_from_sockaddr((struct sockaddr *) &address, size, &leg->local);
+    size = sizeof(address);
+    if (getpeername(fd, (struct sockaddr *) &address, &size) >= 0)
+        (void) !address_from_sockaddr((struct sockaddr *) &address, size, &leg->peer);
+}
+
+static void read_dscp(const struct qos_socket *s, struct leg_row *leg) {
     union setting_value dscp;
+
+    leg->has_dscp = qos_read(s, SETTING_DSCP, &dscp) >= 0;
+    if (leg->has_dscp)
+        leg->dscp = (uint8_t) dscp.number;
+}
+
+/* What a socket of its own tells of a leg. */
+static void read_socket(const struct qos_socket *s, struct leg_row *leg) {
+    struct tcp_info info;
+    socklen_t size = sizeof(info);
     int unread = 0, unsent = 0;
+
+    read_addresses(s->fd, leg);
+    read_dscp(s, leg);
+    leg->has_tcp_info = getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &size) >= 0;
+    if (leg->has_tcp_info) {
+        leg->rtt_usec = info.tcpi_rtt;
+        leg->retransmits = info.tcpi_total_retrans;
+    }
+    (void) ioctl(s->fd, SIOCINQ, &unread);
+    (void) ioctl(s->fd, SIOCOUTQ, &unsent);
+    leg->receive_queue = (uint64_t) unread;
+    leg->send_queue = (uint64_t) unsent;
+}
+
+static void read_client(const struct flow *f, struct leg_row *leg) {
+    struct qos_socket s = flow_qos_socket(f, f->endpoint->socket.domain);
     uint8_t tos;
 
-    if (getsockname(s.fd, (struct sockaddr *) &local, &size) >= 0)
-        (void) !address_from_sockaddr((struct sockaddr *) &local, size, &row->local);
-    if (qos_read(&s, SETTING_DSCP, &dscp) >= 0)
-        row->dscp = (uint8_t) dscp.number;
-    row->received_label = qos_received_tos(&s, &tos);
-    if (row->received_label != QOS_MARK_NONE)
-        row->received_dscp = tos >> 2;
-    size = sizeof(info);
-    row->has_tcp_info = getsockopt(s.fd, IPPROTO_TCP, TCP_INFO, &info, &size) >= 0;
-    if (row->has_tcp_info) {
-        row->rtt_usec = info.tcpi_rtt;
-        row->retransmits = info.tcpi_total_retrans;
+    if (f->datagrams) { /* its endpoint's socket is that of all sessions */
+        leg->local = f->endpoint->address;
+        read_dscp(&f->endpoint->socket, leg);
+    } else {
+        read_socket(&s, leg);
+        leg->received_label = qos_received_tos(&s, &tos);
+        if (leg->received_label != QOS_MARK_NONE)
+            leg->received_dscp = tos >> 2;
     }
-    (void) ioctl(s.fd, SIOCINQ, &unread);
-    (void) ioctl(s.fd, SIOCOUTQ, &unsent);
-    row->receive_queue = (uint64_t) unread + buf_size(f->client.in) + buf_size(f->client.plain);
-    row->send_queue = (uint64_t) unsent + buf_size(f->client.out);
+    leg->peer = f->peer; /* as a PROXY header may have told it */
+    leg->rx_bytes = f->client.rx_bytes;
+    leg->tx_bytes = f->client.tx_bytes;
+}
+
+/* False: this kind of flow has none. */
+static bool read_upstream(const struct flow *f, struct leg_row *leg) {
+    const struct engine *engine = engine_of(f);
+    struct qos_socket s;
+    socklen_t size = sizeof(s.domain);
+
+    if (!engine->upstream)
+        return false;
+    s = engine->upstream(f);
+    if (s.fd >= 0 && getsockopt(s.fd, SOL_SOCKET, SO_DOMAIN, &s.domain, &size) >= 0)
+        read_socket(&s, leg);
+    return true;
 }
 
 static void fill_row(const struct worker *w, const struct flow *f, struct flow_row *row) {
     *row = (struct flow_row){
         .id = f->id,
         .state = f->state,
+        .datagrams = f->datagrams,
         .listener = listener_ref(f->view->listener),
         .set = effective_ref(f->client.set),
-        .peer = f->peer,
         .age_usec = w->loop.now_usec - f->opened_usec,
         .idle_usec = w->loop.now_usec - f->active_usec,
-        .rx_bytes = f->client.rx_bytes,
-        .tx_bytes = f->client.tx_bytes,
-        .rx_payload_bytes = f->client.rx_payload_bytes,
-        .tx_payload_bytes = f->client.tx_payload_bytes,
-        .payloads = f->payloads,
-        .encode_id = f->encode_id,
-        .decode_id = f->decode_id,
-        .encode_level = f->coding.encoder ? coder_level(f->coding.encoder)
-                                          : f->client.set->settings.v[SETTING_COMPRESSION].coding.level,
     };
-    read_kernel(f, row);
+    read_client(f, &row->client);
+    row->relayed = read_upstream(f, &row->upstream);
+    engine_of(f)->describe(w, f, row);
 }
 
 struct listing {
@@ -163,9 +202,9 @@ static void close_flow(struct task *task, struct worker *w, struct flow *f) {
         return;
     atomic_fetch_add(&c->n, 1);
     if (c->orderly)
-        stream_finish(w, f);
+        engine_of(f)->finish(w, f);
     else
-        stream_end(w, f, STREAM_END_CLOSED, 0);
+        life_end(w, f, LIFE_END_CLOSED, 0);
 }
 
 static void closing_done(struct task *task) {

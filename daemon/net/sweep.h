@@ -12,27 +12,46 @@ struct flow_selector {
     bool has_flow, has_source;
     struct flow_id flow;
     struct cidr source;
+    const struct upstream *upstream; /* that they are relayed to; compared only. NULL: any */
 };
 
 bool flow_selector_matches(const struct flow_selector *s, const struct flow *f);
 
-/* What a listing shows of a flow: a copy, read from the kernel on the worker. */
-struct flow_row {
-    struct flow_id id;
-    enum flow_state state;
-    struct listener *listener; /* one reference */
-    struct effective *set;     /* one reference */
-    struct address peer, local;
-    uint64_t age_usec, idle_usec;
-    uint64_t rx_bytes, tx_bytes, rx_payload_bytes, tx_payload_bytes, payloads;
+/* What a listing shows of a leg. */
+struct leg_row {
+    struct address local, peer; /* size 0: none, as of a Unix socket */
+    uint64_t rx_bytes, tx_bytes;
+    bool has_dscp;
     uint8_t dscp; /* read back */
     uint8_t received_dscp;
     enum qos_mark_label received_label;
     bool has_tcp_info;
     uint32_t rtt_usec, retransmits;
-    uint64_t receive_queue, send_queue; /* kernel's and ours */
+    uint64_t receive_queue, send_queue; /* kernel's and ours: not passed on yet, not sent yet */
+};
+
+/* How bytes go from one leg to the other. */
+struct way_row {
+    bool spliced;
+    unsigned switches; /* between copying and splicing, at most UINT16_MAX are told */
+};
+
+/* What a listing shows of a flow: a copy, read from the kernel on the worker. */
+struct flow_row {
+    struct flow_id id;
+    enum flow_state state;
+    bool datagrams;            /* a session of UDP */
+    struct listener *listener; /* one reference */
+    struct effective *set;     /* one reference */
+    uint64_t age_usec, idle_usec;
+    struct leg_row client;
+    uint64_t rx_payload_bytes, tx_payload_bytes, payloads;
     enum coding encode_id, decode_id;
     int encode_level;
+    bool relayed; /* what follows is filled in */
+    char *to;     /* the upstream's name, owned; NULL: none is chosen yet */
+    struct leg_row upstream;
+    struct way_row to_upstream, to_client;
 };
 void flow_row_done(struct flow_row *row);
 

@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 
+#include "accept.h"
 #include "datagram.h"
+#include "engine.h"
+#include "life.h"
 #include "net.h"
-#include "stream.h"
 
 /* When epoll does not take an endpoint back for want of memory. */
 #define WATCH_RETRY_USEC USEC_PER_SEC
@@ -33,7 +35,7 @@ static bool run_ready(struct loop_job *job) {
         next = f->next;
         f->next = NULL;
         f->ready = false;
-        stream_turn(w, f);
+        engine_of(f)->turn(w, f);
     }
     return true;
 }
@@ -84,7 +86,7 @@ static void *run(void *userdata) {
         struct flow *f = flow_table_at(&w->flows, slot);
 
         if (f)
-            stream_end(w, f, STREAM_END_CLOSED, 0);
+            life_end(w, f, LIFE_END_CLOSED, 0);
     }
     while (w->endpoints)
         worker_remove_endpoint(w, w->endpoints->endpoint);
@@ -128,6 +130,7 @@ void worker_stop(struct worker *w) {
 void worker_done(struct worker *w) {
     flow_table_done(&w->flows);
     pool_done(&w->pool);
+    pipe_pool_done(&w->pipes);
     codec_pool_done(&w->codecs);
     w->batch = datagram_batch_free(w->batch);
     for (unsigned i = 0; i < SCRATCH_MAX; i++)
@@ -156,11 +159,11 @@ static void on_event(struct loop_source *source, uint32_t events) {
     struct endpoint_source *s = CONTAINER_OF(source, struct endpoint_source, source);
 
     if (!is_listening(s))
-        datagram_turn(s, events);
+        s->datagrams->turn(s, events);
     else if (s->view)
-        stream_accept(s);
+        accept_turn(s);
     else
-        stream_refuse(s);
+        accept_refuse(s);
 }
 
 static int watch(struct endpoint_source *s) {
@@ -175,7 +178,28 @@ static void on_retry(struct timer *timer) {
     if (watch(s) < 0)
         wheel_arm(&s->worker->loop.wheel, timer, s->worker->loop.now_usec + WATCH_RETRY_USEC);
     else if (!is_listening(s))
-        datagram_turn(s, EPOLLOUT);
+        s->datagrams->turn(s, 0);
+}
+
+static const struct datagram_ops *ops_of(const struct listener_view *view) {
+    return view->target->ops->datagrams ? view->target->ops->datagrams : &datagram_ops;
+}
+
+/* From now on like this; NULL: not at all. */
+static void handle_datagrams(struct endpoint_source *s, const struct datagram_ops *ops) {
+    bool removed = s->removed;
+
+    if (s->datagrams == ops)
+        return;
+    if (s->datagrams) {
+        s->removed = true;
+        s->datagrams->stop(s);
+        s->removed = removed;
+        loop_modify(&s->worker->loop, &s->source, EPOLLIN);
+    }
+    s->datagrams = ops;
+    if (ops)
+        ops->start(s);
 }
 
 int worker_add_endpoint(struct worker *w, struct endpoint *e, struct listener_view *view) {
@@ -201,7 +225,7 @@ int worker_add_endpoint(struct worker *w, struct endpoint *e, struct listener_vi
     s->next = w->endpoints;
     w->endpoints = s;
     if (!is_listening(s))
-        datagram_start(s);
+        handle_datagrams(s, ops_of(s->view));
     r = watch(s);
     if (r < 0)
         worker_remove_endpoint(w, e);
@@ -220,8 +244,8 @@ void worker_remove_endpoint(struct worker *w, const struct endpoint *e) {
     loop_remove(&w->loop, &s->source);
     wheel_disarm(&w->loop.wheel, &s->retry);
     s->removed = true;
-    if (!is_listening(s))
-        datagram_stop(s);
+    if (s->datagrams)
+        handle_datagrams(s, NULL);
     s->view = listener_view_unref(s->view);
     /* epoll may have named it in this turn already: it stays readable until the turn ends. */
     s->next = w->dead;
@@ -253,6 +277,8 @@ static void resume(struct worker *w, const struct listener *l) {
 void worker_set_view(struct worker *w, struct listener_view *view) {
     for (struct endpoint_source *s = w->endpoints; s; s = s->next)
         if (s->view && s->view->listener == view->listener) {
+            if (s->datagrams)
+                handle_datagrams(s, ops_of(view));
             listener_view_unref(s->view);
             s->view = listener_view_ref(view);
         }

@@ -12,6 +12,7 @@
 #include "flow.h"
 #include "listener.h"
 #include "loop.h"
+#include "pipes.h"
 #include "pool.h"
 
 struct net;
@@ -27,19 +28,24 @@ enum scratch {
 };
 
 struct datagram_batch;
+struct datagram_ops;
 
 /* An endpoint as one worker serves it. */
 struct endpoint_source {
     struct endpoint_source *next;
     struct loop_source source;
     struct worker *worker;
-    struct endpoint *endpoint;   /* one reference */
-    struct listener_view *view;  /* one reference; the newest; NULL: unclaimed, what connects is reset */
-    struct timer retry;          /* after EMFILE, ENOBUFS */
-    struct datagram_batch *kept; /* datagrams that are not answered yet, and replies that wait for room */
-    uint32_t kernel_drops;       /* last SO_RXQ_OVFL reading */
-    bool never_whole;            /* the way out takes no UDP_SEGMENT sends */
-    bool removed;                /* it goes: nothing may wait any more */
+    struct endpoint *endpoint;            /* one reference */
+    struct listener_view *view;           /* one reference; the newest; NULL: unclaimed, what connects is reset */
+    struct timer retry;                   /* after EMFILE, ENOBUFS */
+    uint64_t no_rest_until_usec;          /* resting did not help: what a full queue refuses is dropped until then */
+    const struct datagram_ops *datagrams; /* how they are handled; NULL: a listening socket */
+    void *own;                            /* of whoever handles datagrams */
+    struct datagram_batch *kept;          /* datagrams that are not answered yet, and replies that wait for room */
+    uint32_t kernel_drops;                /* as far as they are counted */
+    uint8_t crowded;  /* sends for which replies go singly, since the queue on the way out was full */
+    bool never_whole; /* the way out takes no UDP_SEGMENT sends */
+    bool removed;     /* it goes: nothing may wait any more */
 };
 
 struct worker {
@@ -52,6 +58,7 @@ struct worker {
     struct endpoint_source *endpoints;
     struct endpoint_source *dead; /* freed at the end of the turn */
     struct pool pool;
+    struct pipe_pool pipes;
     struct codec_pool codecs;
     struct {
         void *data;

@@ -82,9 +82,22 @@ int qos_apply(const struct qos_socket *s, const struct settings *set, uint64_t m
     return r;
 }
 
-int qos_apply_accepted(const struct qos_socket *s, const struct settings *set) {
-    const struct handler *dscp = handler_by_id(SETTING_DSCP), *h;
-    uint64_t priority;
+/* An accepted socket has the listener's TOS, so setting the same makes the kernel derive no priority from it; and it
+ * has priority 0, whatever the listener's is. */
+static int inherit_accepted_priority(const struct qos_socket *s, const struct settings *set,
+                                     const struct qos_baseline *base) {
+    uint64_t tos = base->option[QOS_OPTION_TOS], priority;
+    int r;
+
+    if (!handler_inherits(handler_by_id(SETTING_DSCP), set))
+        tos = dscp_to_tos((uint8_t) set->v[SETTING_DSCP].number);
+    priority = priority_inherited(base, tos);
+    r = priority == 0 ? 0 : option_set(s, QOS_OPTION_PRIORITY, priority);
+    return r == -EPERM ? 0 : r; /* nobody asked for it: the listener alone has it */
+}
+
+int qos_apply_accepted(const struct qos_socket *s, const struct settings *set, const struct qos_baseline *base) {
+    const struct handler *h;
     int r = 0, q;
 
     for (size_t i = 0; (h = handler_row(i)); i++) {
@@ -94,10 +107,8 @@ int qos_apply_accepted(const struct qos_socket *s, const struct settings *set) {
         r = r < 0 ? r : q;
     }
 
-    /* An accepted socket has the listener's TOS, so setting the same makes the kernel derive no priority from it. */
-    if (!handler_inherits(dscp, set) && handler_inherits(handler_by_id(SETTING_PRIORITY), set)) {
-        priority = priority_from_tos(dscp_to_tos((uint8_t) set->v[SETTING_DSCP].number));
-        q = priority == 0 ? 0 : option_set(s, QOS_OPTION_PRIORITY, priority);
+    if (base && handler_inherits(handler_by_id(SETTING_PRIORITY), set)) {
+        q = inherit_accepted_priority(s, set, base);
         r = r < 0 ? r : q;
     }
     return r;

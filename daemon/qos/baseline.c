@@ -2,6 +2,7 @@
 #include <sys/socket.h>
 
 #include "buffers.h"
+#include "handler.h"
 #include "option.h"
 
 void baseline_capture(const struct qos_socket *s, uint32_t mask, bool congestion, struct qos_baseline *ret) {
@@ -35,6 +36,18 @@ static uint32_t differing(const struct qos_socket *s, const struct qos_baseline 
 
 static bool congestion_differs(const struct qos_baseline *a, const struct qos_baseline *b) {
     return a->congestion[0] && b->congestion[0] && !streq(a->congestion, b->congestion);
+}
+
+uint64_t qos_baseline_differs(const struct qos_socket *s, const struct qos_baseline *b) {
+    const struct handler *h;
+    struct qos_baseline now;
+    uint64_t keys = 0;
+
+    qos_baseline_capture(s, &now);
+    for (size_t i = 0; (h = handler_row(i)); i++)
+        if ((h->options & differing(s, b, &now)) || (h->congestion && congestion_differs(b, &now)))
+            keys |= SETTING_BIT(h->id);
+    return keys;
 }
 
 static int put_back(const struct qos_socket *s, const struct qos_baseline *b, enum qos_option o) {

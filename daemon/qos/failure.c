@@ -57,6 +57,7 @@ static const struct {
 static size_t find(enum setting_id id, int error) {
     size_t i = 0;
 
+    id = setting_client_id(id);
     while (i < ARRAY_SIZE(failures) &&
            !((failures[i].id == id || failures[i].id == ANY) && failures[i].error == abs(error)))
         i++;

@@ -255,6 +255,7 @@ static const struct handler handlers[] = {
       .inherit = inherit_each,
       .decode = decode_pacing_rate },
     NUMBER(SETTING_NOTSENT_LOWAT, QOS_OPTION_NOTSENT_LOWAT, 1),
+    NUMBER(SETTING_DEFER_ACCEPT, QOS_OPTION_DEFER_ACCEPT, (int64_t) USEC_PER_SEC),
     NUMBER(SETTING_BUSY_POLL, QOS_OPTION_BUSY_POLL, 1),
     { .id = SETTING_PRIORITY,
       .option = QOS_OPTION_PRIORITY,
@@ -284,7 +285,7 @@ bool handler_fits(const struct qos_socket *s, const struct handler *h) {
 
 bool handler_inherits(const struct handler *h, const struct settings *set) {
     return !settings_has(set, h->id) || settings_inherits(set, h->id) ||
-           (h->id == SETTING_DSCP && set->v[h->id].number == DSCP_REFLECT);
+           (h->id == SETTING_DSCP && set->v[h->id].number >= DSCP_REFLECT);
 }
 
 int handler_apply(const struct qos_socket *s, const struct handler *h, const struct settings *set,

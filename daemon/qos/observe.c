@@ -3,27 +3,55 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include "handler.h"
 #include "option.h"
 #include "qos.h"
+
+/* What is bound to one address answers from there; only others must be told whom a client spoke to. */
+static bool has_one_address(const struct qos_socket *s) {
+    struct sockaddr_in6 sa = { 0 };
+    const struct sockaddr_in *in = (const struct sockaddr_in *) &sa;
+    socklen_t size = sizeof(sa);
+
+    if (getsockname(s->fd, (struct sockaddr *) &sa, &size) < 0)
+        return false;
+    if (s->domain == AF_INET)
+        return in->sin_addr.s_addr != htonl(INADDR_ANY) && in->sin_addr.s_addr != htonl(INADDR_BROADCAST) &&
+               !IN_MULTICAST(ntohl(in->sin_addr.s_addr));
+    return !IN6_IS_ADDR_UNSPECIFIED(&sa.sin6_addr) && !IN6_IS_ADDR_MULTICAST(&sa.sin6_addr);
+}
+
+enum { FOR_INET6 = 1 << 0, FOR_DATAGRAM = 1 << 1, FOR_MANY_ADDRESSES = 1 << 2 };
 
 int qos_observe_arm(const struct qos_socket *s) {
     static const struct {
         int level, optname;
-        bool inet6, datagram;
+        unsigned needs; /* FOR_* */
     } rows[] = {
-        { SOL_IP, IP_RECVTOS, false, false },     { SOL_IPV6, IPV6_RECVTCLASS, true, false },
-        { SOL_IP, IP_PKTINFO, false, true },      { SOL_IPV6, IPV6_RECVPKTINFO, true, true },
-        { SOL_SOCKET, SO_RXQ_OVFL, false, true },
+        { SOL_IP, IP_RECVTOS, 0 },
+        { SOL_IPV6, IPV6_RECVTCLASS, FOR_INET6 },
+        { SOL_IP, IP_PKTINFO, FOR_DATAGRAM | FOR_MANY_ADDRESSES },
+        { SOL_IPV6, IPV6_RECVPKTINFO, FOR_INET6 | FOR_DATAGRAM | FOR_MANY_ADDRESSES },
+        { SOL_SOCKET, SO_RXQ_OVFL, FOR_DATAGRAM },
     };
+    unsigned is = (s->domain == AF_INET6 ? FOR_INET6 : 0) | (s->type == SOCK_DGRAM ? FOR_DATAGRAM : 0) |
+                  (has_one_address(s) ? 0 : FOR_MANY_ADDRESSES);
     int on = 1;
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        if ((rows[i].inet6 && s->domain != AF_INET6) || (rows[i].datagram && s->type != SOCK_DGRAM))
+        if ((rows[i].needs & is) != rows[i].needs)
             continue;
         if (setsockopt(s->fd, rows[i].level, rows[i].optname, &on, sizeof(on)) < 0)
             return -errno;
     }
     return 0;
+}
+
+void qos_serve_datagrams(const struct qos_socket *s, bool on) {
+    static const enum qos_option options[] = { QOS_OPTION_GRO, QOS_OPTION_RECVERR, QOS_OPTION_RECVERR6 };
+
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+        (void) !option_set(s, options[i], on);
 }
 
 enum qos_mark_label qos_received_tos(const struct qos_socket *s, uint8_t *ret_tos) {
@@ -53,25 +81,12 @@ const char *qos_mark_label_name(enum qos_mark_label label) {
     return (size_t) label < ARRAY_SIZE(names) ? names[label] : NULL;
 }
 
-int qos_set_tos(const struct qos_socket *s, uint8_t tos) {
-    uint64_t priority, now;
-    int r;
+int qos_set_tos(const struct qos_socket *s, uint8_t tos, const struct settings *set, const struct qos_baseline *base) {
+    int r = option_set(s, QOS_OPTION_TOS, tos);
 
-    r = option_get(s, QOS_OPTION_PRIORITY, &priority);
-    if (r < 0)
-        return r;
-    r = option_set(s, QOS_OPTION_TOS, tos);
-    if (r < 0)
-        return r;
-    if (option_fits(s, QOS_OPTION_TCLASS)) {
+    if (r >= 0 && option_fits(s, QOS_OPTION_TCLASS))
         r = option_set(s, QOS_OPTION_TCLASS, tos);
-        if (r < 0)
-            return r;
-    }
-    r = option_get(s, QOS_OPTION_PRIORITY, &now);
-    if (r < 0 || now == priority)
-        return r;
-    return option_set(s, QOS_OPTION_PRIORITY, priority);
+    return r < 0 ? r : handler_apply(s, handler_by_id(SETTING_PRIORITY), set, base);
 }
 
 void qos_rearm_quickack(int fd, bool on) {

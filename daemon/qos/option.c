@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 
 enum {
@@ -14,6 +15,8 @@ enum {
     FOR_ANY = FOR_INET | FOR_INET6 | FOR_STREAM | FOR_DATAGRAM,
     FOR_V6 = FOR_INET6 | FOR_STREAM | FOR_DATAGRAM,
     FOR_TCP = FOR_INET | FOR_INET6 | FOR_STREAM,
+    FOR_UDP = FOR_INET | FOR_INET6 | FOR_DATAGRAM,
+    FOR_UDP6 = FOR_INET6 | FOR_DATAGRAM,
 };
 
 struct option {
@@ -45,7 +48,11 @@ static const struct option options[QOS_OPTION_MAX] = {
     [QOS_OPTION_USER_TIMEOUT] = { "user_timeout", SOL_TCP, TCP_USER_TIMEOUT, .where = FOR_TCP },
     [QOS_OPTION_NOTSENT_LOWAT] = { "notsent_lowat", SOL_TCP, TCP_NOTSENT_LOWAT, .where = FOR_TCP },
     [QOS_OPTION_BUSY_POLL] = { "busy_poll", SOL_SOCKET, SO_BUSY_POLL, .where = FOR_ANY },
+    [QOS_OPTION_DEFER_ACCEPT] = { "defer_accept", SOL_TCP, TCP_DEFER_ACCEPT, .where = FOR_TCP },
     [QOS_OPTION_PACING_RATE] = { "pacing_rate", SOL_SOCKET, SO_MAX_PACING_RATE, .where = FOR_ANY, .wide = true },
+    [QOS_OPTION_GRO] = { "gro", SOL_UDP, UDP_GRO, .where = FOR_UDP },
+    [QOS_OPTION_RECVERR] = { "recverr", SOL_IP, IP_RECVERR, .where = FOR_UDP },
+    [QOS_OPTION_RECVERR6] = { "recverr6", SOL_IPV6, IPV6_RECVERR, .where = FOR_UDP6 },
 };
 
 const char *option_name(enum qos_option o) {
@@ -140,15 +147,17 @@ int qos_socket_init(struct qos_socket *ret, int fd) {
     struct qos_socket s = { .fd = fd };
     struct sockaddr_in6 peer = { 0 };
     socklen_t size = sizeof(int);
-    int listening;
+    int listening, protocol;
 
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &s.domain, &size) < 0 ||
         getsockopt(fd, SOL_SOCKET, SO_TYPE, &s.type, &size) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) < 0 ||
         getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0)
         return -errno;
     if (s.domain != AF_INET && s.domain != AF_INET6)
         return -EAFNOSUPPORT;
-    if (s.type != SOCK_STREAM && s.type != SOCK_DGRAM)
+    /* Not MPTCP, SCTP or UDP-Lite: they lack what we set and read. */
+    if (protocol != (s.type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP))
         return -ESOCKTNOSUPPORT;
     s.listening = listening;
     size = sizeof(peer);

@@ -24,7 +24,8 @@ struct qos_socket {
     bool v4_mapped; /* an AF_INET6 stream whose peer is IPv4: only IP_TOS counts */
 };
 
-/* From getsockopt and getpeername. -ENOTSOCK, -EAFNOSUPPORT (not IPv4 or IPv6), -ESOCKTNOSUPPORT, -errno. */
+/* From getsockopt and getpeername. -ENOTSOCK, -EAFNOSUPPORT (not IPv4 or IPv6), -ESOCKTNOSUPPORT (not TCP or UDP),
+ * -errno. */
 int qos_socket_init(struct qos_socket *ret, int fd) _must_check_;
 
 /* The raw options of a socket as they were found, before anything was applied: what `inherit` goes back to. */
@@ -46,7 +47,11 @@ enum qos_option {
     QOS_OPTION_USER_TIMEOUT,
     QOS_OPTION_NOTSENT_LOWAT,
     QOS_OPTION_BUSY_POLL,
-    QOS_OPTION_PACING_RATE, /* 64 bits, all ones: unlimited */
+    QOS_OPTION_PACING_RATE,  /* 64 bits, all ones: unlimited */
+    QOS_OPTION_DEFER_ACCEPT, /* seconds, rounded up to what retransmissions take */
+    QOS_OPTION_GRO,          /* of datagram sockets, from here on: set by qos_serve_datagrams(), by no setting */
+    QOS_OPTION_RECVERR,
+    QOS_OPTION_RECVERR6,
     QOS_OPTION_MAX,
 };
 
@@ -58,6 +63,8 @@ struct qos_baseline {
 
 /* Reads every option that the socket has. */
 void qos_baseline_capture(const struct qos_socket *s, struct qos_baseline *ret);
+/* The settings (SETTING_BIT) of which the socket has something else now. */
+uint64_t qos_baseline_differs(const struct qos_socket *s, const struct qos_baseline *b);
 /* Puts back every option that differs. Returns how many were put back; *ret_failed: how many could not be. */
 unsigned qos_baseline_restore(const struct qos_socket *s, const struct qos_baseline *b, unsigned *ret_failed);
 /* As a JSON object with the options by name, and back: for the memfd that survives a restart. NULL or -EINVAL. */
@@ -105,9 +112,10 @@ int qos_apply(const struct qos_socket *s, const struct settings *set, uint64_t m
               qos_each_fn each, void *userdata);
 
 /* The fast form for accepted flows: applies every key of `set` that is not inherited and has a stream carrier, without
- * read-back. An inherited priority follows an explicit dscp, as after a live change (accepted sockets start with the
- * listener's TOS, yet with priority 0). Returns the first error or 0; goes on after an error. */
-int qos_apply_accepted(const struct qos_socket *s, const struct settings *set);
+ * read-back. `base` is the listening socket's: an inherited priority becomes what it is after a live change (accepted
+ * sockets start with the listener's TOS, yet with priority 0), if the daemon may set that; NULL: a new socket, whose
+ * priority follows its mark by itself. Returns the first error or 0; goes on after an error. */
+int qos_apply_accepted(const struct qos_socket *s, const struct settings *set, const struct qos_baseline *base);
 
 /* Reads what is in force, in the setting's own terms (buffers halved, "auto" when the kernel tunes). 0, -EOPNOTSUPP
  * when this socket has no such option, -errno. */
@@ -127,9 +135,15 @@ int qos_try(const struct qos_socket *s, const struct settings *set, uint64_t mas
 const char *qos_failure_cause(enum setting_id id, int error);
 const char *qos_failure_remedy(enum setting_id id, int error);
 
-/* Arms the reception of marks and drops: IP_RECVTOS, IPV6_RECVTCLASS, and for datagrams IP_PKTINFO, IPV6_RECVPKTINFO,
- * SO_RXQ_OVFL. Before listen() or on the listening socket, so that the handshake's mark is kept. 0 or -errno. */
+/* Arms the reception of marks and drops: IP_RECVTOS, IPV6_RECVTCLASS, and for datagrams SO_RXQ_OVFL, and unless the socket is
+ * bound to one address IP_PKTINFO, IPV6_RECVPKTINFO. After bind(), before listen() or on the listening socket, so that the
+ * handshake's mark is kept. 0 or -errno. */
 int qos_observe_arm(const struct qos_socket *s) _must_check_;
+
+/* For as long as a worker reads and writes a datagram socket: joined datagrams (UDP_GRO), and the errors of what was sent
+ * (IP_RECVERR, IPV6_RECVERR), with which a full device queue refuses a send (ENOBUFS) that it would drop silently otherwise.
+ * Who else reads the socket expects neither. What the kernel does not know stays off. */
+void qos_serve_datagrams(const struct qos_socket *s, bool on);
 
 /* How far a TCP reading can be trusted. */
 enum qos_mark_label {
@@ -142,8 +156,9 @@ enum qos_mark_label {
 enum qos_mark_label qos_received_tos(const struct qos_socket *s, uint8_t *ret_tos);
 const char *qos_mark_label_name(enum qos_mark_label label); /* "handshake", "latest", NULL for none */
 
-/* Sets the mark of one established flow and puts the priority that it had behind it: for reflect. 0 or -errno. */
-int qos_set_tos(const struct qos_socket *s, uint8_t tos);
+/* Sets the mark of one established flow, and behind it the priority that `set` says or that goes with the mark, as
+ * qos_apply() does: for reflect. 0 or -errno. */
+int qos_set_tos(const struct qos_socket *s, uint8_t tos, const struct settings *set, const struct qos_baseline *base);
 
 /* Re-arms TCP_QUICKACK, which is not sticky. */
 void qos_rearm_quickack(int fd, bool on);

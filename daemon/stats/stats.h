@@ -27,13 +27,16 @@
     X(REPLIES, "replies", "replies of the target")                                                                     \
     X(DECODE_ERRORS, "decode_errors", "flows and datagrams with corrupt or truncated compressed data")                 \
     X(FRAME_ERRORS, "frame_errors", "flows with a wrong, too large, late or truncated frame")                          \
+    X(EVICTED, "evicted", "sessions that made room for new ones at max_connections")                                   \
     X(RESETS, "resets", "flows that the peer reset")                                                                   \
     X(TIMEOUTS, "timeouts", "flows closed by idle_timeout")                                                            \
+    X(UPSTREAM_ERRORS, "upstream_errors", "flows that no upstream took, or that the upstream reset")                   \
     X(ERRORS, "errors", "flows that ended with another error")                                                         \
-    X(LOST_BYTES, "lost_bytes", "reply bytes that a closing flow could not deliver")                                   \
+    X(LOST_BYTES, "lost_bytes", "reply bytes not known to have arrived when their flow ended")                         \
     X(TX_DROPPED, "tx_dropped", "datagrams that could not be sent")                                                    \
     X(TX_TOO_LARGE, "tx_too_large", "replies that do not fit a datagram")                                              \
     X(KERNEL_DROPS, "kernel_drops", "datagrams that the kernel dropped at a full socket")                              \
+    X(ICMP_ERRORS, "icmp_errors", "ICMP errors that came back for datagrams sent")                                     \
     X(SUPPRESSED, "suppressed", "payloads that the journal target left out")
 
 enum counter {

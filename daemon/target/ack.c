@@ -19,4 +19,6 @@ static void on_payload(void *state, struct stats *stats, const struct payload *p
     *ret_reply = *(const struct span *) state;
 }
 
-const struct target_ops target_ack = { .name = "ack", .start = start, .stop = free, .payload = on_payload };
+const struct target_ops target_ack = {
+    .name = "ack", .replies = true, .start = start, .stop = free, .payload = on_payload
+};

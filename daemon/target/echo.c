@@ -6,4 +6,4 @@ static void on_payload(void *state, struct stats *stats, const struct payload *p
     *ret_reply = payload->span;
 }
 
-const struct target_ops target_echo = { .name = "echo", .payload = on_payload };
+const struct target_ops target_echo = { .name = "echo", .replies = true, .payload = on_payload };

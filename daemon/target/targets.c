@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "targets.h"
 
-const struct target_ops *const targets[] = { &target_ack, &target_discard, &target_echo, &target_journal, NULL };
+const struct target_ops *const targets[] = { &target_ack,     &target_discard, &target_echo,
+                                             &target_forward, &target_journal, NULL };
 
 const char *const *target_names(void) {
     static const char *names[ARRAY_SIZE(targets)];

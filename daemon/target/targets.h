@@ -6,7 +6,7 @@
 
 #include "target_ops.h"
 
-extern const struct target_ops target_ack, target_discard, target_echo, target_journal;
+extern const struct target_ops target_ack, target_discard, target_echo, target_forward, target_journal;
 
 /* All rows, NULL-terminated. */
 extern const struct target_ops *const targets[];

@@ -6,7 +6,8 @@ import pytest
 
 from harness import netns, wire
 from harness.config import one_listener
-from harness.daemon import BUILD, SOCKQCTL, SOCKQD, Daemon
+from harness.daemon import BUILD, SOCKQCTL, SOCKQD, Daemon, is_sanitized
+from harness.relay import Relay, open_upstream, text_of
 from harness.sockets import address_of, have_ipv6, open_socket
 
 
@@ -14,6 +15,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "wire: looks at packets, needs root")
     config.addinivalue_line("markers", "root: needs root for another reason")
     config.addinivalue_line("markers", "ipv6: needs ::1")
+    config.addinivalue_line("markers", "plain_build: too much work for a build with sanitizers")
     config.addinivalue_line("markers", "workers: exercises the threads; what the ThreadSanitizer build runs")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -46,6 +48,8 @@ def pytest_runtest_setup(item):
         reason = wire.why_not()
     elif item.get_closest_marker("root") and os.geteuid() != 0:
         reason = "needs root"
+    elif item.get_closest_marker("plain_build") and is_sanitized():
+        reason = "too much work for a build with sanitizers"
     if reason:
         pytest.skip(reason)
 
@@ -110,6 +114,18 @@ def serve(make_daemon, closing):
         made.addresses = [address_of(sock) for sock in sockets]
         made.address = made.addresses[0]
         return made.start()
+
+    return start
+
+
+@pytest.fixture
+def relay(serve, closing, tmp_path):
+    """relay("tcp4", to=["tcp6", "unix"], ...): a daemon whose listener forwards to upstreams of these kinds, as a Relay."""
+
+    def start(*kinds, to=("tcp4",), backlog=4096, **keys):
+        upstreams = [closing(open_upstream(kind, tmp_path / f"upstream{i}", backlog)) for i, kind in enumerate(to)]
+        daemon = serve(*kinds, target="forward", upstream=[text_of(sock) for sock in upstreams], **keys)
+        return closing(Relay(daemon, upstreams))
 
     return start
 

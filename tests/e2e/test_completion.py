@@ -48,6 +48,8 @@ def test_settings_with_their_help(words):
 def test_settings_to_be_set():
     assert offered("set", "orders", "") == {f"{name}=": s["help"] for name, s in settings().items()}
     assert list(offered("set", "orders", "dscp=EF", "nod")) == ["nodelay="]
+    assert list(offered("set", "orders", "upstream.nod")) == ["upstream.nodelay="]
+    assert list(offered("get", "orders", "client.nod")) == ["client.nodelay"]
 
 
 @pytest.mark.parametrize("typed, expected", [
@@ -63,12 +65,13 @@ def test_values(typed, expected):
 
 def test_every_dscp_name():
     names = set(offered("send", "udp:127.0.0.1:1", "--dscp", ""))
-    assert names == {word.removeprefix("dscp=") for word in offered("set", "orders", "dscp=")} - {"reflect", "inherit"}
+    assert names == {word.removeprefix("dscp=") for word in offered("set", "orders", "dscp=")} - {"reflect", "passthrough",
+                                                                                           "inherit"}
     assert {"EF", "LE", "VOICE-ADMIT", "CS0"} <= names
 
 
 def test_options_of_the_verb():
-    assert set(offered("flows", "--")) - set(offered("status", "--")) == {"--flow", "--source"}
+    assert set(offered("flows", "--")) - set(offered("status", "--")) == {"--flow", "--source", "--legs"}
     assert set(offered("set", "orders", "dscp=EF", "--ne")) == {"--new-only"}
     assert "--control" in offered("-")
 
@@ -101,6 +104,19 @@ def test_listeners_and_profiles(daemon, words):
 @pytest.mark.parametrize("verb", ["flows", "stats", "close"])
 def test_listeners_alone(daemon, verb):
     assert set(offered(verb, "", daemon=daemon)) == {"orders", "beside"}
+
+
+@pytest.mark.parametrize("verb", ["drain", "enable", "disable", "remove-upstream"])
+def test_upstreams_of_the_listener(serve, verb):
+    names = ["tcp:127.0.0.1:9", "udp:127.0.0.1:9"]
+    daemon = serve("tcp4", target="forward", upstream=names, beside=True)
+    assert offered(verb, "orders", "", daemon=daemon) == dict.fromkeys(names, "up")
+    assert set(offered(verb, "orders", "tcp:127", daemon=daemon)) == {"tcp:127.0.0.1:9"}
+    assert offered(verb, "beside", "", daemon=daemon) == offered(verb, "nobody", "", daemon=daemon) == {}
+
+
+def test_new_upstream():
+    assert set(offered("add-upstream", "orders", "")) == {"tcp:", "udp:", "unix:"}
 
 
 def test_control_socket_of_the_command_line_is_asked(daemon):

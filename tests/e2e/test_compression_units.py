@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from harness.sockets import ask_udp, connect, read_exactly, read_to_end
+from harness.sockets import ask_udp, connect, read_exactly, read_to_end, udp_client
 from harness.waiting import eventually
 
 TEXT = b"".join(b"2024-05-01 order %d accepted\n" % i for i in range(200))
@@ -96,6 +96,18 @@ def test_auto_is_final_once_decided(serve):
     assert daemon.stats()["counters"]["decode_errors"] == 1
 
 
+def test_auto_of_a_short_stream_that_is_cut(serve):
+    """Decided on at its end; all that it holds comes, though that takes several turns."""
+    daemon = serve("tcp4", target="echo", decompression="auto", io_buffer="4K")
+    data = zlib.compress(bytes(45_000), 9)[:-4]
+    assert len(data) < 64
+    with connect(daemon.address) as client:
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(client) == bytes(45_000)
+    daemon.wait_counters(decode_errors=1)
+
+
 def test_auto_of_datagrams(serve):
     daemon = serve("udp4", target="echo", decompression="auto")
     assert ask_udp(daemon.address, zlib.compress(TEXT)) == TEXT
@@ -120,6 +132,42 @@ def test_what_follows_a_whole_must_be_one_too(serve):
         client.sendall(gzip.compress(b"one") + b"junk")
         assert read_to_end(client) == b"one"
     assert daemon.stats()["counters"]["decode_errors"] == 1
+
+
+def test_fault_is_told_with_its_place_in_the_stream(serve):
+    daemon = serve("tcp4", target="echo", decompression="zlib")
+    first, second = zlib.compress(TEXT * 10), bytearray(zlib.compress(TEXT * 20))
+    second[-1] ^= 1
+    with connect(daemon.address) as client:
+        client.sendall(first + second)
+        assert read_to_end(client) == TEXT * 30
+    end = len(first) + len(second)
+    place = int(daemon.wait_log(r"<4>orders: flow .*corrupt zlib data at byte (\d+)")[1])
+    assert end - 4 <= place <= end
+
+
+def test_bomb_of_many_wholes_is_stopped(serve):
+    """Each of them is small enough not to be looked at alone."""
+    daemon = serve("tcp4", target="discard", decompression="gzip", decompression_max_ratio="100")
+    whole = gzip.compress(bytes(1_000_000), 9)
+    with connect(daemon.address) as client:
+        try:
+            client.sendall(10_000 * whole)
+        except ConnectionError:
+            pass
+        daemon.wait_log(r"<4>orders: .*decompression_max_ratio")
+    assert daemon.stats()["counters"]["rx_payload_bytes"] < (80 << 20)
+
+
+@pytest.mark.parametrize("decompression", ["zlib", "auto"])
+def test_limit_of_a_datagram(serve, decompression):
+    daemon = serve("udp4", target="echo", decompression=decompression, decompression_max_output="1000B")
+    with udp_client(daemon.address) as client:
+        client.send(zlib.compress(bytes(1001)))
+        client.send(zlib.compress(bytes(1000)))
+        assert client.recv(65536) == bytes(1000)
+    daemon.wait_log(r"<4>orders: datagram of .*more than 1000 bytes")
+    daemon.wait_counters(decode_errors=1, payloads=1)
 
 
 @pytest.mark.parametrize("limit", [{"decompression_max_output": "64M", "decompression_max_ratio": "unlimited"},

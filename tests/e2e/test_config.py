@@ -289,6 +289,7 @@ def test_workers_need_a_restart_and_the_answer_says_so(orders):
     mark = orders.log_mark()
     result = orders.ctl("reload")
     assert result.status == 0 and orders.call("Status")["workers"] == before
+    assert "daemon.workers" in result.out
     orders.wait_log(r"workers.*restart", since=mark)
 
 

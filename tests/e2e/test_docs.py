@@ -70,11 +70,26 @@ def test_every_setting_is_described(page):
         assert f".It default\n.Li {setting['default']}\n" in block, name
 
 
-@pytest.mark.parametrize("source", ["daemon/config/check.c", "daemon/config/check-listener.c"])
+@pytest.mark.parametrize("source", ["daemon/config/check.c", "daemon/config/check-listener.c",
+                                    "daemon/config/check-forward.c"])
 def test_every_key_of_the_files_is_described(source):
     explained = items(MAN["sockqd.conf.5.in"])
     for key in rows(source, r"\{ \"(\w+)\", (?:NULL|\"\w+\"), take_\w+ \}"):
         assert key in explained, key
+
+
+def test_the_groups_of_single_legs_are_described():
+    explained = " ".join(items(MAN["sockqd.conf.5.in"])).split()
+    (names,) = rows("daemon/config/check-value.c", r"check_leg_names\[\] = \{ (.*), NULL \}")
+    for name in re.findall(r"\"(\w+)\"", names):
+        assert name in explained, name
+
+
+def test_settings_of_which_each_leg_has_its_own_are_described(page):
+    described = page("sockqd.conf.5").read_text()
+    for setting in settings():
+        block = described.split(f".It Cm {setting['setting']}\n")[1].split(".El")[0]
+        assert (".It legs\n" in block) == setting["both_legs"], setting["setting"]
 
 
 def test_every_target_is_described():

@@ -118,15 +118,16 @@ def test_stop_while_descriptors_are_short(poor, closing):
 
 # Room to send
 
-# Sends so many datagrams, with numbers, and prints how many different answers came until there was silence.
+# Sends so many datagrams, with numbers, of these sizes in turn, and prints how many different answers came until there was
+# silence.
 ASKER = """
 import select, socket, struct, sys
-host, port, count, size = sys.argv[1], *map(int, sys.argv[2:])
+host, port, count, *sizes = sys.argv[1], *map(int, sys.argv[2:])
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 sock.setsockopt(socket.SOL_SOCKET, 33, 32 << 20)  # SO_RCVBUFFORCE
 sock.connect((host, port))
 for i in range(count):
-    sock.send(struct.pack("!I", i) + b"x" * (size - 4))
+    sock.send(struct.pack("!I", i) + b"x" * (sizes[i % len(sizes)] - 4))
 seen = []
 while select.select([sock], [], [], 3)[0]:
     seen.append(struct.unpack("!I", sock.recv(65536)[:4])[0])
@@ -135,21 +136,29 @@ print(len(seen))
 """
 
 
-def ask_through(link, make_daemon, queue, count, size, send_buffer):
-    """Lets a client ask over a link whose daemon's side has this qdisc. (daemon, answers that arrived)"""
+def ask_through(link, make_daemon, queue, count, sizes, send_buffer):
+    """Lets a client ask over a link whose daemon's side has this queue, in lines of tc(8). (daemon, answers that arrived)"""
     host, port = link.V4["server"], 7007
-    done = subprocess.run([*link.command("server"), "tc", "qdisc", "add", "dev", "sockq0", "root", *queue],
-                          capture_output=True, text=True)
-    if done.returncode != 0:
-        pytest.skip(f"no such queue here: {done.stderr.strip()}")
+    for line in queue:
+        done = subprocess.run([*link.command("server"), "tc", *line.replace("DEV", "dev sockq0").split()],
+                              capture_output=True, text=True)
+        if done.returncode != 0:
+            pytest.skip(f"no such queue here: {done.stderr.strip()}")
     daemon = make_daemon({"profiles": {"base": {"send_buffer": send_buffer, "receive_buffer": "4M"}},
                           "listeners": {"orders": {"target": "echo", "profile": "base", "listen": [f"udp:{host}:{port}"]}}},
                          prefix=link.command("server")).start()
-    asker = subprocess.Popen([*link.command("client"), sys.executable, "-c", ASKER, host, str(port), str(count), str(size)],
-                             text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    asker = subprocess.Popen([*link.command("client"), sys.executable, "-c", ASKER, host, str(port), str(count),
+                              *map(str, sizes)], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     out, err = asker.communicate(timeout=120)
     assert asker.returncode == 0, err
     return daemon, int(out)
+
+
+def tbf(limit):
+    return f"qdisc add DEV root tbf rate 20mbit burst 20kb limit {limit}"
+
+
+HTB = ["qdisc add DEV root handle 1: htb default 1", "class add DEV parent 1: classid 1:1 htb rate 20mbit burst 20kb"]
 
 
 @pytest.mark.root
@@ -157,8 +166,7 @@ def test_datagrams_wait_for_room_to_send(make_daemon, link):
     """A link that is slower than what is asked, and a small send buffer: EAGAIN. Answers wait, questions queue up and
     may be dropped by the kernel; all of them are accounted for."""
     count = 3000
-    daemon, arrived = ask_through(link, make_daemon, ["tbf", "rate", "20mbit", "burst", "20kb", "limit", "8mb"], count,
-                                  1400, "8K")
+    daemon, arrived = ask_through(link, make_daemon, [tbf("8mb")], count, [1400], "8K")
     now = counters(daemon)
     assert arrived == now["tx_datagrams"] > 0
     assert now["replies"] == now["payloads"] == now["tx_datagrams"] + now["tx_dropped"] + now["tx_too_large"]
@@ -167,14 +175,26 @@ def test_datagrams_wait_for_room_to_send(make_daemon, link):
 
 
 @pytest.mark.root
-@pytest.mark.xfail(strict=True, reason="without IP_RECVERR the kernel keeps ENOBUFS to itself")
-def test_datagrams_that_the_queue_of_the_device_drops(make_daemon, link):
-    """Room in the socket but none in the device's queue: whatever does not arrive is counted."""
-    daemon, arrived = ask_through(link, make_daemon, ["tbf", "rate", "20mbit", "burst", "20kb", "limit", "20kb"], 3000,
-                                  1400, "4M")
+@pytest.mark.parametrize("queue, sizes", [([tbf("20kb")], [1400, 1399]), ([*HTB, "qdisc add DEV parent 1:1 pfifo limit 10"], [1400]),
+                                          ([*HTB, "qdisc add DEV parent 1:1 bfifo limit 20kb"], [1400])],
+                         ids=["tbf", "pfifo", "bfifo"])
+def test_datagrams_that_the_queue_of_the_device_refuses(make_daemon, link, queue, sizes):
+    """Room in the socket but none in the device's queue, which may be smaller than a group of replies: they wait. What tbf
+    finds larger than its burst it takes apart, and drops parts of in silence: there the groups are small."""
+    daemon, arrived = ask_through(link, make_daemon, queue, 3000, sizes, "4M")
     now = counters(daemon)
-    assert now["replies"] == now["tx_datagrams"] + now["tx_dropped"]
-    assert arrived == now["tx_datagrams"]
+    assert now["replies"] == now["tx_datagrams"] == arrived > 0
+    assert now["rx_datagrams"] + now["kernel_drops"] == 3000
+
+
+@pytest.mark.root
+def test_queue_that_takes_nothing(make_daemon, link):
+    """Neither now nor later: replies are dropped and counted, and the endpoint goes on for others."""
+    daemon, arrived = ask_through(link, make_daemon, [*HTB, "qdisc add DEV parent 1:1 bfifo limit 100"], 200, [1400, 4], "4M")
+    now = counters(daemon)
+    assert now["rx_datagrams"] == now["replies"] == now["tx_datagrams"] + now["tx_dropped"] == 200
+    assert 0 < arrived == now["tx_datagrams"] < 200
+    daemon.wait_log("not sent: No buffer space available")
 
 
 # A journal that takes nothing

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from harness.config import one_listener
 from harness.daemon import as_user
 from harness.journal import Journal
 from harness.kinds import KINDS
@@ -38,6 +39,17 @@ def test_change_is_an_entry_with_its_fields(serve_to_journal, journal):
     assert entry["SOCKQ_SCOPE"] and entry["SOCKQ_RESULT"]
     assert entry["SYSLOG_IDENTIFIER"] == b"sockqd" and b"dscp" in entry["MESSAGE"]
     assert daemon.log() == [], "nothing is said twice"
+
+
+def test_change_by_a_reload_is_an_entry_like_any_other(serve_to_journal, journal):
+    daemon = serve_to_journal("tcp4", profile={"dscp": "CS1", "ttl": 9})
+    daemon.write(one_listener(profile={"dscp": "EF", "ttl": 9}))
+    assert daemon.ctl("reload").status == 0
+    entry = journal.wait(MESSAGE_ID=KINDS["SETTING_CHANGED"])
+    assert [entry["SOCKQ_" + name] for name in ("LISTENER", "SETTING", "OLD", "NEW", "SCOPE", "RESULT", "UID")] == \
+        [b"orders", b"dscp", b"CS1", b"EF", b"all", b"applied", str(os.getuid()).encode()]
+    assert journal.wait(MESSAGE_ID=KINDS["CONFIG_LOADED"])["SOCKQ_UID"] == str(os.getuid()).encode()
+    assert len([e for e in journal.entries() if e["MESSAGE_ID"].decode() == KINDS["SETTING_CHANGED"]]) == 1
 
 
 def test_life_of_a_daemon_in_message_ids(serve_to_journal, journal):

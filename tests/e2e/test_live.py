@@ -255,6 +255,8 @@ def test_change_is_logged_with_old_new_scope_result_and_who(pair):
     with pytest.raises(VarlinkError):
         daemon.set(settings={"congestion": "nosuchalgorithm"})
     daemon.wait_log(r"<4>.*orders.*congestion", since=mark)
+    daemon.set(settings={"max_connections": "7"})
+    daemon.wait_log(r"orders: max_connections \d+ -> 7: applied on 1 endpoint and 0 flows, deferred for 2, by uid", since=mark)
 
 
 def test_show_says_where_each_value_comes_from(serve):

@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: MIT
 """Whatever becomes of `compression` while payloads flow, a client with Python's zlib reads every byte."""
+import math
 import random
 import threading
 import time
 
 import pytest
 
+from harness.daemon import is_sanitized
 from harness.sockets import udp_client
 from harness.traffic import Decoder, Stream, content, random_compression
 from harness.varlink import VarlinkError
 
 pytestmark = pytest.mark.workers
 
-CHANGES = 3000
-SECONDS = 5  # at most, on a slow machine; the changes are as many as fit
+CHANGES = 2000
+SECONDS = 5 if is_sanitized() else math.inf  # with a sanitizer it is as many as fit
 SOURCES = ["127.0.0.5", "127.0.0.6"]
 
 
@@ -126,6 +128,6 @@ def test_no_byte_is_lost_in_changes_of_compression(serve, unit):
     finally:
         clients.finish()
     print(f"{changes} changes, {len(totals)} streams and datagrams, {sum(totals)} bytes")
-    assert changes > 0 and sum(totals) > 0
+    assert changes >= (1 if is_sanitized() else CHANGES) and sum(totals) > 0
     counters = daemon.stats()["counters"]
     assert (counters["errors"], counters["lost_bytes"], counters["tx_dropped"]) == (0, 0, 0)

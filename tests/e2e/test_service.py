@@ -207,6 +207,19 @@ def test_runtime_changes_do_not_leak_through_a_restart(serve, how):
     assert daemon.value("dscp") == ("inherit", "profile")
 
 
+def test_connection_that_waited_for_the_restart_has_no_runtime_change(serve):
+    daemon = serve("tcp4", target="echo", profile=INHERIT, prepare=unit_options)
+    daemon.set(settings=CHANGES)
+    daemon.kill()
+    daemon.stop()
+    with connect(daemon.address) as client:
+        daemon.start()
+        flow, = daemon.wait_flows(1)
+        assert flow["dscp"] == "AF11", "what the socket unit gave"
+        client.sendall(b"x")
+        assert client.recv(1) == b"x"
+
+
 def test_crash_after_crash_still_knows_the_beginning(serve):
     daemon = serve("tcp4", target="echo", profile=INHERIT, prepare=unit_options)
     for mark in ("EF", "CS5", "LE"):

@@ -146,13 +146,34 @@ def a_file():
     return open(os.devnull, "rb")
 
 
-@pytest.mark.parametrize("make", [unix_stream, connected_stream, unbound_stream, a_file])
+def other_protocol(kind, number):
+    try:
+        sock = socket.socket(socket.AF_INET, kind, number)
+    except OSError as error:
+        pytest.skip(f"no protocol {number} here: {error.strerror}")
+    sock.bind(("127.0.0.1", 0))
+    return sock
+
+
+def multipath_stream():
+    """As SocketProtocol=mptcp gives it."""
+    sock = other_protocol(socket.SOCK_STREAM, 262)
+    sock.listen()
+    return sock
+
+
+def udp_lite():
+    return other_protocol(socket.SOCK_DGRAM, 136)
+
+
+@pytest.mark.parametrize("make", [unix_stream, connected_stream, unbound_stream, a_file, multipath_stream, udp_lite])
 def test_descriptor_of_the_wrong_kind_is_refused_by_name(make_daemon, closing, make):
     good, wrong = closing(open_socket("tcp4")), closing(make())
     daemon = make_daemon(one_listener(), sockets=[("orders", good), ("orders-wrong", wrong)])
     daemon.exit_expected = None
-    daemon.spawn()
+    daemon.start()
     daemon.wait_log(r"<3>.*orders-wrong")
+    assert ask(good) == b"Received"
 
 
 def test_control_socket_named_varlink_is_used_and_left_alone(make_daemon, closing):

@@ -4,16 +4,14 @@
 #include <sys/stat.h>
 
 #include "config.h"
-#include "effective.h"
 #include "fuzz.h"
-#include "targets.h"
 
 #define SEPARATOR "# next file\n"
 
-/* libconfig forgets a string that stands where none may. */
+/* libconfig forgets a string that stands where none may; an empty one it makes in another place. */
 const char *__lsan_default_suppressions(void);
 __attribute__((visibility("default"))) const char *__lsan_default_suppressions(void) {
-    return "leak:strbuf_append";
+    return "leak:strbuf_append\nleak:libconfig_yylex\n";
 }
 
 static char folder[] = "/tmp/sockq-fuzz-XXXXXX", main_file[64], drop_ins[68], drop_in[80];
@@ -59,12 +57,37 @@ static void write_files(const uint8_t *data, size_t size) {
         (void) unlink(drop_in);
 }
 
+/* An upstream is of one kind, its text is fit for a terminal, and names the same upstream. */
+static void check_upstream(const struct config_upstream *u) {
+    struct config_upstream again;
+    int r;
+
+    assert((u->address.size > 0) + (u->host != NULL) + (u->path != NULL) == 1);
+    for (const char *c = u->text; *c; c++)
+        assert(*c >= ' ' && *c <= '~');
+    r = config_upstream_parse(u->text, &again, NULL);
+    assert(r == 0 && streq(again.text, u->text) && again.type == u->type && again.port == u->port);
+    config_upstream_done(&again);
+}
+
+static void check_forward(const struct config_forward *f) {
+    assert(f->n_upstreams > 0 && f->n_upstreams <= CONFIG_UPSTREAMS_MAX);
+    for (size_t i = 0; i < f->n_upstreams; i++)
+        check_upstream(&f->upstreams[i]);
+    assert(f->accept_proxy && f->max_failures > 0 && f->failure_window_usec > 0 && f->retry_after_usec > 0);
+    assert(config_forward_equal(f, f));
+}
+
 static void check_listener(const struct config_listener *l) {
     assert(config_name_valid(l->name));
     assert(l->target);
     assert(frame_ops(l->framing));
     for (size_t i = 0; i < l->n_listen; i++)
         assert(l->listen[i].text);
+    assert(!l->forward == !streq(l->target, "forward"));
+    if (l->forward)
+        check_forward(l->forward);
+    assert((l->settings.set_mask & ~SETTINGS_ALL) == 0);
 }
 
 static void check_config(struct config *c) {
@@ -87,7 +110,8 @@ static void check_faults(const struct config_faults *faults) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    const struct config_schema schema = { .targets = target_names() };
+    static const char *const targets[] = { "ack", "discard", "echo", "forward", "journal", NULL };
+    const struct config_schema schema = { .targets = targets };
     struct config_faults faults = { 0 };
     struct config *config = NULL;
     int r;

@@ -26,6 +26,22 @@ static void check_value(const struct setting *row, const union setting_value *va
     setting_value_done(row, &second);
 }
 
+/* The upstream leg takes and shows what the client leg does. */
+static void check_legs(const struct setting *row, const char *text, int expected, const struct settings *both) {
+    const struct setting *upstream = setting_find_on_leg(row->name, SETTING_LEG_UPSTREAM);
+    struct settings set = { 0 }, leg = { 0 };
+    int r;
+
+    if (!upstream)
+        return;
+    r = settings_set_text(&set, upstream, text, NULL);
+    assert(r == expected);
+    settings_upstream(&set, &leg);
+    assert(r < 0 || settings_diff(&leg, both) == SETTING_BIT(upstream->id)); /* what `both` says of the other leg */
+    settings_done(&set);
+    settings_done(&leg);
+}
+
 static void check_row(const struct setting *row, const char *text) {
     _cleanup_free_ char *reason = NULL, *set_reason = NULL;
     struct settings set = { 0 };
@@ -45,10 +61,11 @@ static void check_row(const struct setting *row, const char *text) {
         check_refusal(set_r, set_reason);
     else {
         _cleanup_free_ char *shown = settings_get_text(&set, row);
-        assert(shown && settings_has(&set, row->id));
+        assert(shown && set.set_mask == setting_keys(row));
         assert(r == 0 || settings_inherits(&set, row->id));
     }
     assert(r < 0 || set_r == 0);
+    check_legs(row, text, set_r, &set);
     settings_done(&set);
 }
 

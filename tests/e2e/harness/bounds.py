@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from .daemon import is_sanitized
 from .sockets import connect, read_exactly
 from .waiting import eventually
 
@@ -22,7 +23,6 @@ class Bystander:
         self.client = connect(daemon.beside)
         self.session = daemon.varlink()
         self.assert_served()
-        self._sanitized = bool(re.search(r"lib[at]san", (self._proc / "maps").read_text()))
         self._start = self._memory("VmRSS")
 
     def close(self):
@@ -52,7 +52,7 @@ class Bystander:
     def assert_grown_below(self, megabytes):
         """The peak, not what is left of it. Sanitizers keep freed memory and records of their own."""
         grown = (self._memory("VmHWM") - self._start) / _MEGABYTE
-        bound = 4 * megabytes + 400 if self._sanitized else megabytes
+        bound = 4 * megabytes + 400 if is_sanitized() else megabytes
         assert grown < bound, f"the daemon grew by {grown:.0f} MiB"
 
     def assert_quiet(self, seconds=1.0):

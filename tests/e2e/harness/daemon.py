@@ -30,6 +30,12 @@ _FROM_SYSTEMD = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", 
                  "JOURNAL_STREAM", "SOCKQ_CONTROL", "NO_COLOR")
 
 
+@functools.cache
+def is_sanitized():
+    """Does the daemon under test come with a sanitizer?"""
+    return bool(re.search(rb"__(asan|tsan)_init", SOCKQD.read_bytes()))
+
+
 def environment(**changes):
     """Ours, without what systemd or a user's shell may have left in it; None takes a variable out."""
     result = {key: value for key, value in os.environ.items() if key not in _FROM_SYSTEMD}

@@ -71,14 +71,14 @@ class Link:
         _run("tc", "-n", self.names[end], "qdisc", "add", "dev", "sockq0", "root", "tbf", "rate", rate, "burst", "10k",
              "limit", "1m")
 
-    def count_received(self, end, port, dscps):
-        """Counters at an end for what arrives from a port with each of these marks."""
+    def count_received(self, end, port, dscps, which="sport"):
+        """Counters at an end for what arrives from a port (with "dport": for one) with each of these marks."""
         rules = [f"add table inet sockq; add chain inet sockq in {{ type filter hook input priority 0; }}"]
         for dscp in dscps:
             rules.append(f"add counter inet sockq dscp{dscp}")
             for family in ("ip", "ip6"):
                 for protocol in ("tcp", "udp"):
-                    rules.append(f"add rule inet sockq in {family} dscp {dscp} {protocol} sport {port} "
+                    rules.append(f"add rule inet sockq in {family} dscp {dscp} {protocol} {which} {port} "
                                  f"counter name dscp{dscp}")
         subprocess.run([*self.command(end), "nft", "-f", "-"], input="\n".join(rules), text=True, check=True,
                        capture_output=True)

@@ -78,19 +78,16 @@ class Plain:
 
 
 class Encoder:
-    """One compressed stream with random flushes. `at_once`: flushed after the first piece, because the header alone is
-    not enough for decompression = auto, should the rest be late."""
+    """One compressed stream with random flushes."""
 
-    def __init__(self, rng, format_, at_once=False):
+    def __init__(self, rng, format_, levels=range(1, 10)):
         self._rng = rng
-        self._must_flush = at_once
-        self._coder = zlib.compressobj(rng.randint(1, 9), wbits=WBITS[format_])
+        self._coder = zlib.compressobj(rng.choice(levels), wbits=WBITS[format_])
 
     def encode(self, data):
         coded = self._coder.compress(data)
-        if self._must_flush or self._rng.random() < 0.5:
+        if self._rng.random() < 0.5:
             coded += self._coder.flush(zlib.Z_SYNC_FLUSH)
-        self._must_flush = False
         return coded
 
     def end(self):

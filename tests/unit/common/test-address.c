@@ -174,6 +174,40 @@ static void endpoints(void **state) {
             fail_msg("'%s' was accepted", *text);
 }
 
+static void hosts_without_a_port(void **state) {
+    static const char *const good[] = { "127.0.0.1", "0.0.0.0", "::", "::1", "2001:db8::1", "fe80::1%lo", NULL };
+    static const char *const bad[] = {
+        "",
+        "localhost",
+        "127.0.0.1:80",
+        "[::1]",
+        "[::1]:80",
+        "256.0.0.1",
+        "127.0.0.1 ",
+        "127.1",
+        "::1%lo",
+        "fe80::1%",
+        "fe80::1%nosuchif",
+        "::1::",
+        "0000:0000:0000:0000:0000:0000:0000:0000000000000000000000000000000000000000000000000000000001",
+        NULL,
+    };
+    char buf[ADDRESS_TEXT_MAX];
+    struct address a;
+
+    for (const char *const *text = good; *text; text++) {
+        assert_int_equal(address_parse_host(*text, &a), 0);
+        assert_string_equal(address_format_host(&a, buf), *text);
+        assert_int_equal(a.in.sin_port, 0);
+    }
+    for (const char *const *text = bad; *text; text++) {
+        a.size = 4711;
+        if (address_parse_host(*text, &a) != -EINVAL)
+            fail_msg("'%s' was accepted", *text);
+        assert_int_equal(a.size, 4711);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trips),
@@ -183,6 +217,7 @@ int main(void) {
         cmocka_unit_test(mapped_prints_as_ipv4),
         cmocka_unit_test(checks_what_the_kernel_gives),
         cmocka_unit_test(endpoints),
+        cmocka_unit_test(hosts_without_a_port),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,9 +15,9 @@ static const struct {
     const char *reason;
 } refusals[] = {
     { "dscp", "EFF", -EINVAL, "unknown DSCP name 'EFF', did you mean 'EF'?" },
-    { "dscp", "voice", -EINVAL, "'voice' is not a DSCP: write a name such as EF, 0-63 or reflect" },
-    { "dscp", "", -EINVAL, "'' is not a DSCP: write a name such as EF, 0-63 or reflect" },
-    { "dscp", "-1", -EINVAL, "'-1' is not a DSCP: write a name such as EF, 0-63 or reflect" },
+    { "dscp", "voice", -EINVAL, "'voice' is not a DSCP: write a name such as EF, 0-63, reflect or passthrough" },
+    { "dscp", "", -EINVAL, "'' is not a DSCP: write a name such as EF, 0-63, reflect or passthrough" },
+    { "dscp", "-1", -EINVAL, "'-1' is not a DSCP: write a name such as EF, 0-63, reflect or passthrough" },
     { "dscp", "184", -ERANGE, "DSCP '184' is out of range 0-63, as a TOS byte it is dscp EF" },
     { "dscp", "65", -ERANGE, "DSCP '65' is out of range 0-63" },
     { "dscp", "300", -ERANGE, "DSCP '300' is out of range 0-63" },
@@ -27,7 +27,7 @@ static const struct {
       "TOS 0xbb has ECN bits set, which belong to the kernel (RFC 3168); 0xb8 (dscp EF) is the mark without them" },
     { "tos", "256", -ERANGE, "TOS '256' is out of range 0x00-0xfc" },
     { "tos", "99999999999999999999", -ERANGE, "TOS '99999999999999999999' is out of range 0x00-0xfc" },
-    { "tos", "-1", -EINVAL, "'-1' is not a TOS byte: write 0x00-0xfc, 0-252 or reflect" },
+    { "tos", "-1", -EINVAL, "'-1' is not a TOS byte: write 0x00-0xfc, 0-252, reflect or passthrough" },
     { "tos", "EF", -EINVAL, "TOS is a byte: write dscp EF or tos 0xb8" },
     { "priority", "9", -ERANGE, "priority '9' is out of range 0-7" },
     { "priority", "high", -EINVAL, "'high' is not a whole number, write for example 5" },
@@ -39,10 +39,11 @@ static const struct {
     { "receive_buffer", "1K", -ERANGE, "receive_buffer '1K' is out of range 2K-1G or auto" },
     { "receive_buffer", "0", -ERANGE, "receive_buffer '0' is out of range 2K-1G or auto" },
     { "receive_buffer", "99999999999G", -ERANGE, "receive_buffer '99999999999G' is out of range 2K-1G or auto" },
-    { "receive_buffer", "off", -EINVAL, "'off' is not a whole number of bytes, write for example 64K or auto" },
+    { "receive_buffer", "off", -EINVAL,
+      "'off' is not a size of whole bytes in B, K, M or G, write for example 64K or auto" },
     { "io_buffer", "2M", -ERANGE, "io_buffer '2M' is out of range 4K-1M" },
-    { "io_buffer", "64k", -EINVAL, "'64k' is not a whole number of bytes, write for example 64K" },
-    { "io_buffer", "auto", -EINVAL, "'auto' is not a whole number of bytes, write for example 64K" },
+    { "io_buffer", "64k", -EINVAL, "'64k' is not a size of whole bytes in B, K, M or G, write for example 64K" },
+    { "io_buffer", "auto", -EINVAL, "'auto' is not a size of whole bytes in B, K, M or G, write for example 64K" },
     { "nodelay", "1", -EINVAL, "'1' is neither true nor false (on and off, yes and no are understood too)" },
     { "nodelay", "True", -EINVAL, "'True' is neither true nor false (on and off, yes and no are understood too)" },
     { "keepalive", "60", -EINVAL,
@@ -62,15 +63,22 @@ static const struct {
     { "user_timeout", "10", -EINVAL, "'10' has no unit, write for example 10s, 200ms or off" },
     { "user_timeout", "1500us", -EINVAL, "user_timeout '1500us' is not a multiple of 1ms" },
     { "user_timeout", "25h", -ERANGE, "user_timeout '25h' is out of range 1ms-24h or off" },
-    { "idle_timeout", "8d", -EINVAL, "'8d' is not a whole number of microseconds, write for example 200ms or off" },
+    { "idle_timeout", "8d", -EINVAL,
+      "'8d' is not a duration of whole microseconds in us, ms, s, m or h, write for example 200ms or off" },
     { "idle_timeout", "0", -ERANGE, "idle_timeout '0' is out of range 1ms-168h or off" },
     { "congestion", "", -EINVAL, "'' is not a name of 1-15 characters out of a-z, 0-9, '_' and '-'" },
     { "congestion", "BBR", -EINVAL, "'BBR' is not a name of 1-15 characters out of a-z, 0-9, '_' and '-'" },
     { "congestion", "abcdefghijklmnop", -EINVAL,
       "'abcdefghijklmnop' is not a name of 1-15 characters out of a-z, 0-9, '_' and '-'" },
     { "congestion", "inherit", -EINVAL, "congestion needs a value here: NAME" },
+    { "client.ttl", "0", -ERANGE, "client.ttl '0' is out of range 1-255" },
+    { "upstream.ttl", "256", -ERANGE, "upstream.ttl '256' is out of range 1-255" },
+    { "upstream.congestion", "inherit", -EINVAL, "upstream.congestion needs a value here: NAME" },
+    { "upstream.tos", "0x11", -EINVAL,
+      "TOS 0x11 has ECN bits set, which belong to the kernel (RFC 3168); 0x10 (dscp 4) is the mark without them" },
     { "pacing_rate", "50M", -EINVAL,
-      "'50M' is not a whole number of bytes a second, write for example 50Mbit or unlimited" },
+      "'50M' is not a rate of whole bytes a second in bit, Kbit, Mbit, Gbit, Bps, KBps, MBps or GBps, write for "
+      "example 50Mbit or unlimited" },
     { "pacing_rate", "1000", -EINVAL, "'1000' has no unit, write for example 1000bit, 50Mbit or unlimited" },
     { "pacing_rate", "8bit", -ERANGE, "pacing_rate '8bit' is out of range 1Kbit-1000Gbit or unlimited" },
     { "busy_poll", "2s", -ERANGE, "busy_poll '2s' is out of range 1us-1s or off" },
@@ -114,10 +122,21 @@ static void long_lists_are_refused(void **state) {
     assert_string_equal(reason, "more than 1024 address prefixes");
 }
 
+/* Rows of other rooms, for numbers that are no settings, may have no syntax. */
+static void inherit_is_no_number(void **state) {
+    const struct setting row = { .name = "workers", .type = SETTING_TYPE_INTEGER, .min = 1, .max = 5 };
+    _cleanup_free_ char *reason = NULL;
+    union setting_value v;
+
+    assert_int_equal(setting_parse(&row, "inherit", &v, &reason), -EINVAL);
+    assert_string_equal(reason, "workers needs a value here");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(says_what_is_accepted),
         cmocka_unit_test(long_lists_are_refused),
+        cmocka_unit_test(inherit_is_no_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

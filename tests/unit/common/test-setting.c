@@ -10,7 +10,9 @@
 
 #include "setting.h"
 
-#define N_ROWS (SETTING_MAX + 1)
+/* tos; each setting of a leg, and tos, as that of the client leg; tos of the upstream leg */
+#define N_ALIASES (1 + SETTING_LEG_MAX + 2)
+#define N_ROWS (SETTING_MAX + N_ALIASES)
 
 /* What is parsed is written in its canonical spelling, and that spelling gives the same value. */
 static void check(const struct setting *s, const char *text, const char *canonical) {
@@ -85,6 +87,14 @@ static void canonical_spellings(void **state) {
         { "compression", "gzip:9", "gzip:9" },
         { "decompression", "zlib", "zlib" },
         { "decompression", "gzip:9", "gzip" },
+        { "client.compression", "zlib", "zlib:6" },
+        { "upstream.compression", "zlib:3", "zlib:3" },
+        { "upstream.compression", "gzip", "gzip:6" },
+        { "upstream.decompression", "auto", "auto" },
+        { "upstream.decompression", "gzip:9", "gzip" },
+        { "upstream.dscp", "ef", "EF" },
+        { "upstream.tos", "184", "0xb8" },
+        { "client.keepalive", "2m,1000ms,127", "120s,1s,127" },
         { "max_connections", "1", "1" },
         { "max_connections", "1000000", "1000000" },
         { "max_connections_per_source", "unlimited", "unlimited" },
@@ -126,7 +136,7 @@ static void every_number_in_range_survives(void **state) {
         check_number(s, s->max);
         if (s->zero_word)
             check_number(s, 0);
-        if (s->id == SETTING_DSCP)
+        if (setting_client_id(s->id) == SETTING_DSCP)
             check_number(s, DSCP_REFLECT);
         for (int k = 0; k < 2000; k++) {
             uint64_t bits = ((uint64_t) random() << 31) ^ (uint64_t) random();
@@ -254,6 +264,95 @@ static void the_alias_is_the_same_setting(void **state) {
     assert_true(setting_value_equal(dscp, &a, &b));
 }
 
+static void check_leg_row(const struct setting *plain, enum setting_leg leg, const char *prefix) {
+    const struct setting *s = setting_find_on_leg(plain->name, leg);
+    char name[64];
+
+    assert_non_null(s);
+    snprintf(name, sizeof(name), "%s.%s", prefix, plain->name);
+    assert_string_equal(s->name, name);
+    assert_true(setting_find(name) == s);
+    assert_int_equal(s->leg, leg);
+    assert_int_equal(s->id, plain->id + (leg == SETTING_LEG_UPSTREAM ? SETTING_UPSTREAM : 0));
+    assert_int_equal(setting_client_id(s->id), plain->id);
+    assert_int_equal(s->type, plain->type);
+    assert_int_equal(s->carriers, plain->carriers);
+    assert_string_equal(s->syntax, plain->syntax);
+    assert_string_equal(s->dflt, plain->dflt);
+    assert_int_equal(setting_keys(s), SETTING_BIT(s->id));
+    /* Only the settings of the upstream leg have ids of their own. */
+    assert_int_equal(s->alias, leg == SETTING_LEG_CLIENT || plain->alias);
+    assert_null(setting_find_on_leg(name, leg));
+}
+
+static void each_leg_has_the_settings_of_a_leg(void **state) {
+    size_t n = 0;
+
+    for (size_t i = 0; i < N_ROWS; i++) {
+        const struct setting *s = setting_row(i);
+
+        if (s->leg != SETTING_LEG_ALL)
+            continue;
+        if (s->id < SETTING_LEG_MAX) {
+            assert_int_equal(setting_keys(s), SETTING_BIT(s->id) | SETTING_BIT(SETTING_UPSTREAM + s->id));
+            check_leg_row(s, SETTING_LEG_CLIENT, "client");
+            check_leg_row(s, SETTING_LEG_UPSTREAM, "upstream");
+            n++;
+        } else {
+            assert_int_equal(setting_keys(s), SETTING_BIT(s->id));
+            assert_int_equal(setting_client_id(s->id), s->id);
+            assert_null(setting_find_on_leg(s->name, SETTING_LEG_CLIENT));
+            assert_null(setting_find_on_leg(s->name, SETTING_LEG_UPSTREAM));
+        }
+    }
+    assert_int_equal(n, SETTING_LEG_MAX + 1); /* and tos */
+    assert_null(setting_find_on_leg("", SETTING_LEG_CLIENT));
+    assert_null(setting_find_on_leg("dscpp", SETTING_LEG_UPSTREAM));
+}
+
+/* The same texts mean the same on each leg. */
+static void legs_understand_the_same(void **state) {
+    static const char *const texts[] = { "EF",     "0xb8",   "5",         "reflect",   "0x2a", "64K",
+                                         "auto",   "true",   "60s,10s,5", "10s",       "off",  "cubic",
+                                         "50Mbit", "zlib:3", "gzip",      "unlimited", "" };
+
+    for (size_t i = 0; i < N_ROWS; i++) {
+        const struct setting *s = setting_row(i), *upstream = setting_find_on_leg(s->name, SETTING_LEG_UPSTREAM);
+
+        for (size_t k = 0; upstream && k < ARRAY_SIZE(texts); k++) {
+            union setting_value a, b;
+            int r = setting_parse(s, texts[k], &a, NULL);
+
+            assert_int_equal(setting_parse(upstream, texts[k], &b, NULL), r);
+            if (r < 0)
+                continue;
+            _cleanup_free_ char *x = setting_format(s, &a), *y = setting_format(upstream, &b);
+            assert_string_equal(x, y);
+            assert_true(setting_value_equal(s, &a, &b));
+        }
+    }
+}
+
+static void names_about_the_same(void **state) {
+    static const struct {
+        const char *name;
+        uint64_t keys;
+    } cases[] = {
+        { "dscp", SETTING_BIT(SETTING_DSCP) | SETTING_BIT(SETTING_UPSTREAM + SETTING_DSCP) },
+        { "tos", SETTING_BIT(SETTING_DSCP) | SETTING_BIT(SETTING_UPSTREAM + SETTING_DSCP) },
+        { "client.dscp", SETTING_BIT(SETTING_DSCP) },
+        { "client.tos", SETTING_BIT(SETTING_DSCP) },
+        { "upstream.dscp", SETTING_BIT(SETTING_UPSTREAM + SETTING_DSCP) },
+        { "upstream.tos", SETTING_BIT(SETTING_UPSTREAM + SETTING_DSCP) },
+        { "upstream.decompression_max_output", SETTING_BIT(SETTING_UPSTREAM + SETTING_DECOMPRESSION_MAX_OUTPUT) },
+        { "idle_timeout", SETTING_BIT(SETTING_IDLE_TIMEOUT) },
+        { "allow", SETTING_BIT(SETTING_ALLOW) },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        assert_int_equal(setting_keys(setting_find(cases[i].name)), cases[i].keys);
+}
+
 static void finds_and_suggests(void **state) {
     assert_null(setting_find(""));
     assert_null(setting_find("DSCP"));
@@ -262,14 +361,27 @@ static void finds_and_suggests(void **state) {
     assert_string_equal(setting_suggest("tso"), "tos");
     assert_string_equal(setting_suggest("no_delay"), "nodelay");
     assert_null(setting_suggest("bandwidth"));
+    assert_null(setting_find("client"));
+    assert_null(setting_find("client."));
+    assert_null(setting_find("upstream.allow"));
+    assert_null(setting_find("client.client.dscp"));
+    assert_string_equal(setting_suggest("upstream.dcsp"), "upstream.dscp");
+    assert_string_equal(setting_suggest("client_ttl"), "client.ttl");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(canonical_spellings),       cmocka_unit_test(every_number_in_range_survives),
-        cmocka_unit_test(random_keepalives_survive), cmocka_unit_test(random_text_is_judged),
-        cmocka_unit_test(values_own_their_lists),    cmocka_unit_test(names_differ),
-        cmocka_unit_test(table_is_consistent),       cmocka_unit_test(the_alias_is_the_same_setting),
+        cmocka_unit_test(canonical_spellings),
+        cmocka_unit_test(every_number_in_range_survives),
+        cmocka_unit_test(random_keepalives_survive),
+        cmocka_unit_test(random_text_is_judged),
+        cmocka_unit_test(values_own_their_lists),
+        cmocka_unit_test(names_differ),
+        cmocka_unit_test(table_is_consistent),
+        cmocka_unit_test(the_alias_is_the_same_setting),
+        cmocka_unit_test(each_leg_has_the_settings_of_a_leg),
+        cmocka_unit_test(legs_understand_the_same),
+        cmocka_unit_test(names_about_the_same),
         cmocka_unit_test(finds_and_suggests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -71,7 +71,11 @@ static void wrong_targets_are_explained(void **state) {
     REFUSED("goes in brackets", "tcp:localhost", none);
     REFUSED("lacks the host", "tcp::7000", none);
     REFUSED("lacks the host", "tcp:[]:7000", none);
-    REFUSED("lacks the port", "tcp:localhost:", none);
+    REFUSED("needs a port", "tcp:localhost:", none);
+    REFUSED("needs a port, 1-65535", "tcp:localhost:0", none);
+    REFUSED("needs a port, 1-65535", "tcp:localhost:65536", none);
+    REFUSED("needs a port, 1-65535", "tcp:localhost:4295049296", none);
+    REFUSED("needs a port, 1-65535", "udp:localhost:-1", none);
 }
 
 static void defaults(void **state) {
@@ -104,7 +108,7 @@ static void wrong_marks_are_explained(void **state) {
     REFUSED("ECN", "udp:a:1", { OPTION_TOS, "0xbb" });
     REFUSED("0xb8", "udp:a:1", { OPTION_TOS, "0xbb" });
     REFUSED("--dscp", "udp:a:1", { OPTION_DSCP, "64" });
-    REFUSED("reflected", "udp:a:1", { OPTION_DSCP, "reflect" });
+    REFUSED("sent back", "udp:a:1", { OPTION_DSCP, "reflect" });
     REFUSED("two spellings", "udp:a:1", { OPTION_DSCP, "4" }, { OPTION_TOS, "0x10" });
 }
 

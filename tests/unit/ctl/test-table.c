@@ -106,6 +106,20 @@ static void colour_does_not_change_widths(void **state) {
     assert_non_null(strstr(text, "192.0.2.1:40000       \033[31m5\033[0m  open"));
 }
 
+static void optional_columns_join_when_they_say_something(void **state) {
+    static const struct column two[] = { { "ID" }, { "NOTE", .drop = 1, .optional = true } };
+    _cleanup_(table_freep) struct table *t = table_new(two, ARRAY_SIZE(two));
+    static const char *const notes[] = { "", "new", "" };
+    static const char *const expected[] = { "ID\n1\n", "ID  NOTE\n1   new\n", "1   -\n" };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(notes); i++) {
+        table_cell(t, STYLE_PLAIN, "1");
+        table_cell(t, STYLE_PLAIN, "%s", notes[i]);
+        _cleanup_free_ char *text = print(t, i == 0 ? 5 : 0);
+        assert_string_equal(text, expected[i]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_cut_without_a_terminal),
@@ -113,6 +127,7 @@ int main(void) {
         cmocka_unit_test(every_width_is_kept),
         cmocka_unit_test(the_header_is_printed_once),
         cmocka_unit_test(colour_does_not_change_widths),
+        cmocka_unit_test(optional_columns_join_when_they_say_something),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

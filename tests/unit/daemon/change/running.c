@@ -105,7 +105,7 @@ static void add_words(struct change_request *request, const char *words) {
             *value++ = '\0';
         row = setting_find(word);
         assert_non_null(row);
-        request->keys |= SETTING_BIT(row->id);
+        request->keys |= setting_keys(row);
         if (value)
             assert_int_equal(settings_set_text(&request->settings, row, value, NULL), 0);
     }
@@ -186,7 +186,7 @@ size_t flow_marks(struct running *r, const char *listener, unsigned *marks, size
 
     assert_true(n <= max);
     for (size_t i = 0; i < n; i++) {
-        marks[i] = rows[i].dscp;
+        marks[i] = rows[i].client.dscp;
         flow_row_done(&rows[i]);
     }
     return n;

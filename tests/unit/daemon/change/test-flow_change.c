@@ -115,10 +115,42 @@ static void test_many_different_flows_keep_what_is_theirs(void **state) {
         char host[ADDRESS_TEXT_MAX], want[ADDRESS_TEXT_MAX];
 
         snprintf(want, sizeof(want), "127.0.0.%u", (unsigned) rows[i].set->settings.v[SETTING_TTL].number);
-        assert_string_equal(address_format_host(&rows[i].peer, host), want);
+        assert_string_equal(address_format_host(&rows[i].client.peer, host), want);
         flow_row_done(&rows[i]);
     }
     close_many(fds, 20);
+}
+
+/* ---- priority ---- */
+
+/* The daemon's end of a client's connection. */
+static int daemons_end(int client) {
+    struct sockaddr_in own, peer;
+    socklen_t size = sizeof(own);
+
+    assert_int_equal(getsockname(client, (struct sockaddr *) &own, &size), 0);
+    for (int fd = 3; fd < 1024; fd++) {
+        size = sizeof(peer);
+        if (getpeername(fd, (struct sockaddr *) &peer, &size) == 0 && size == sizeof(peer) &&
+            peer.sin_port == own.sin_port)
+            return fd;
+    }
+    fail();
+    return -1;
+}
+
+static void test_a_flows_own_priority_stays_behind_each_change_of_the_mark(void **state) {
+    int fd = connect_one("a"), end = daemons_end(fd);
+
+    change_source("127.0.0.1", "priority=5");
+    assert_int_equal(get_int(end, SOL_SOCKET, SO_PRIORITY), 5);
+    must_set(&running, "a", "dscp=AF41");
+    assert_int_equal(get_int(end, SOL_SOCKET, SO_PRIORITY), 5);
+    change_source("127.0.0.1", "dscp=EF");
+    assert_int_equal(get_int(end, SOL_SOCKET, SO_PRIORITY), 5);
+    must_set(&running, "a", "priority=3");
+    assert_int_equal(get_int(end, SOL_SOCKET, SO_PRIORITY), 3);
+    close(fd);
 }
 
 /* ---- reflect ---- */
@@ -254,6 +286,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_flows_that_had_the_same_share_the_same, setup, teardown),
         cmocka_unit_test_setup_teardown(test_flows_that_keep_a_key_share_too, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_different_flows_keep_what_is_theirs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_flows_own_priority_stays_behind_each_change_of_the_mark, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_reflect_on_an_established_flow, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reflect_on_an_established_v6_flow, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reflect_from_the_first_reply_on, setup, teardown),

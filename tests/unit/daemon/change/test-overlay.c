@@ -91,7 +91,7 @@ static void test_precedence_from_the_lowest_to_the_highest(void **state) {
     /* What comes later at a lower level stays beneath. */
     set("profile:p", "ttl=50");
     assert_resolved(&overlays, &conf, "ttl", "40", ORIGIN_LISTENER_RUNTIME);
-    unset("a", bit("ttl"));
+    unset("a", bits("ttl"));
     assert_resolved(&overlays, &conf, "ttl", "30", ORIGIN_LISTENER_FILE);
     settings_done(&conf.settings);
     assert_resolved(&overlays, &conf, "ttl", "50", ORIGIN_PROFILE_RUNTIME);
@@ -102,7 +102,7 @@ static void test_inherit_masks_what_the_files_say(void **state) {
 
     set("a", "ttl=inherit");
     assert_resolved(&overlays, &conf, "ttl", "inherit", ORIGIN_LISTENER_RUNTIME);
-    unset("a", bit("ttl"));
+    unset("a", bits("ttl"));
     assert_resolved(&overlays, &conf, "ttl", "30", ORIGIN_LISTENER_FILE);
 }
 
@@ -114,8 +114,8 @@ static void test_a_profile_and_a_listener_of_one_name_are_two(void **state) {
     set("profile:x", "ttl=2");
     assert_resolved(&overlays, &conf, "ttl", "1", ORIGIN_LISTENER_RUNTIME);
     assert_resolved(&overlays, &other, "ttl", "2", ORIGIN_PROFILE_RUNTIME);
-    unset("profile:x", bit("ttl"));
-    assert_int_equal(keys_of("x"), bit("ttl"));
+    unset("profile:x", bits("ttl"));
+    assert_int_equal(keys_of("x"), bits("ttl"));
     assert_int_equal(keys_of("profile:x"), 0);
 }
 
@@ -142,7 +142,7 @@ static void test_an_older_entry_keeps_its_other_keys(void **state) {
     assert_resolved(&overlays, &conf, "ttl", "1", ORIGIN_LISTENER_RUNTIME);
     assert_resolved(&overlays, &conf, "dscp", "CS1", ORIGIN_LISTENER_RUNTIME);
     assert_int_equal(overlays.items[0].id, 1);
-    assert_int_equal(overlays.items[0].settings.set_mask, bit("ttl"));
+    assert_int_equal(overlays.items[0].settings.set_mask, bits("ttl"));
     assert_int_equal(overlays.items[1].id, 2);
     assert_int_equal(overlays.items[1].who.uid, who.uid);
     assert_int_equal(overlays_count(&overlays), 2);
@@ -151,9 +151,9 @@ static void test_an_older_entry_keeps_its_other_keys(void **state) {
 static void test_unset_drops_what_is_named_and_empty_entries(void **state) {
     set2("a", "ttl=1", "dscp=EF");
     set("b", "ttl=2");
-    unset("a", bit("dscp") | bit("priority"));
-    assert_int_equal(keys_of("a"), bit("ttl"));
-    assert_int_equal(keys_of("b"), bit("ttl"));
+    unset("a", bits("dscp") | bits("priority"));
+    assert_int_equal(keys_of("a"), bits("ttl"));
+    assert_int_equal(keys_of("b"), bits("ttl"));
     unset("a", UINT64_MAX);
     assert_int_equal(keys_of("a"), 0);
     assert_int_equal(overlays.n, 1);
@@ -180,6 +180,128 @@ static void test_a_copy_lives_by_itself(void **state) {
     assert_resolved(&copy, &conf, "ttl", "1", ORIGIN_LISTENER_RUNTIME);
     overlays_done(&copy);
     assert_int_equal(overlays_count(&copy), 0);
+}
+
+/* ---- legs ---- */
+
+static void expect_upstream(const struct config_listener *conf, const char *name, const char *text) {
+    struct effective *e = overlays_resolve(&overlays, conf);
+    _cleanup_free_ char *got = NULL;
+
+    assert_non_null(e);
+    got = settings_get_text(&e->upstream, setting_find(name));
+    assert_string_equal(got, text);
+    effective_unref(e);
+}
+
+static void test_each_leg_by_precedence(void **state) {
+    struct config_profile profile = { .name = (char *) "p", .settings = only("ttl=10", "upstream.ttl=11") };
+    struct config_listener conf = { .name = (char *) "a", .profile = &profile };
+
+    assert_resolved(&overlays, &conf, "ttl", "10", ORIGIN_PROFILE_FILE);
+    assert_resolved(&overlays, &conf, "upstream.ttl", "11", ORIGIN_PROFILE_FILE);
+    set("profile:p", "client.ttl=20");
+    assert_resolved(&overlays, &conf, "ttl", "20", ORIGIN_PROFILE_RUNTIME);
+    assert_resolved(&overlays, &conf, "upstream.ttl", "11", ORIGIN_PROFILE_FILE);
+    set("profile:p", "ttl=21"); /* of both: above what the file says of one */
+    assert_resolved(&overlays, &conf, "upstream.ttl", "21", ORIGIN_PROFILE_RUNTIME);
+    conf.settings = only("upstream.ttl=30", NULL);
+    assert_resolved(&overlays, &conf, "ttl", "21", ORIGIN_PROFILE_RUNTIME);
+    assert_resolved(&overlays, &conf, "upstream.ttl", "30", ORIGIN_LISTENER_FILE);
+    expect_upstream(&conf, "ttl", "30");
+    set("a", "upstream.ttl=inherit");
+    assert_resolved(&overlays, &conf, "upstream.ttl", "inherit", ORIGIN_LISTENER_RUNTIME);
+    expect_upstream(&conf, "ttl", "inherit");
+    set("a", "ttl=40");
+    assert_resolved(&overlays, &conf, "ttl", "40", ORIGIN_LISTENER_RUNTIME);
+    expect_upstream(&conf, "ttl", "40");
+    unset("a", bit("upstream.ttl"));
+    assert_resolved(&overlays, &conf, "ttl", "40", ORIGIN_LISTENER_RUNTIME);
+    assert_resolved(&overlays, &conf, "upstream.ttl", "30", ORIGIN_LISTENER_FILE);
+    settings_done(&profile.settings);
+    settings_done(&conf.settings);
+}
+
+/* The profile of the upstream leg lies on top of the listener's, for that leg only. */
+static void test_a_profile_of_the_upstream_leg(void **state) {
+    struct config_profile p = { .name = (char *) "p", .settings = only("dscp=EF", "ttl=10") };
+    struct config_profile q = { .name = (char *) "q", .settings = only("dscp=CS1", "idle_timeout=5s") };
+    struct config_forward forward = { .profile = &q };
+    struct config_listener conf = { .name = (char *) "a", .profile = &p, .forward = &forward };
+
+    assert_resolved(&overlays, &conf, "dscp", "EF", ORIGIN_PROFILE_FILE);
+    assert_resolved(&overlays, &conf, "upstream.dscp", "CS1", ORIGIN_PROFILE_FILE);
+    assert_resolved(&overlays, &conf, "upstream.ttl", "10", ORIGIN_PROFILE_FILE); /* q says nothing of it */
+    assert_resolved(&overlays, &conf, "idle_timeout", "off", ORIGIN_DEFAULT);     /* not of a leg */
+    expect_upstream(&conf, "dscp", "CS1");
+    expect_upstream(&conf, "ttl", "10");
+
+    /* Runtime values of either: those of q are the higher ones, as its file's are. */
+    set("profile:p", "dscp=AF11");
+    assert_resolved(&overlays, &conf, "dscp", "AF11", ORIGIN_PROFILE_RUNTIME);
+    assert_resolved(&overlays, &conf, "upstream.dscp", "CS1", ORIGIN_PROFILE_FILE);
+    set2("profile:p", "ttl=20", "upstream.mark=5");
+    assert_resolved(&overlays, &conf, "upstream.ttl", "20", ORIGIN_PROFILE_RUNTIME);
+    assert_resolved(&overlays, &conf, "upstream.mark", "0x5", ORIGIN_PROFILE_RUNTIME);
+    set2("profile:q", "ttl=30", "client.mark=6");
+    assert_resolved(&overlays, &conf, "ttl", "20", ORIGIN_PROFILE_RUNTIME);
+    assert_resolved(&overlays, &conf, "upstream.ttl", "30", ORIGIN_PROFILE_RUNTIME);
+    assert_resolved(&overlays, &conf, "mark", "inherit", ORIGIN_DEFAULT);
+    assert_resolved(&overlays, &conf, "upstream.mark", "0x5", ORIGIN_PROFILE_RUNTIME);
+    set("profile:q", "upstream.dscp=AF21");
+    assert_resolved(&overlays, &conf, "upstream.dscp", "AF21", ORIGIN_PROFILE_RUNTIME);
+    unset("profile:q", UINT64_MAX);
+    assert_resolved(&overlays, &conf, "upstream.dscp", "CS1", ORIGIN_PROFILE_FILE);
+    assert_resolved(&overlays, &conf, "upstream.ttl", "20", ORIGIN_PROFILE_RUNTIME);
+
+    /* The listener itself has the last word. */
+    conf.settings = only("dscp=AF31", NULL);
+    assert_resolved(&overlays, &conf, "upstream.dscp", "AF31", ORIGIN_LISTENER_FILE);
+    set("a", "upstream.dscp=AF41");
+    assert_resolved(&overlays, &conf, "dscp", "AF31", ORIGIN_LISTENER_FILE);
+    assert_resolved(&overlays, &conf, "upstream.dscp", "AF41", ORIGIN_LISTENER_RUNTIME);
+    settings_done(&conf.settings);
+    settings_done(&p.settings);
+    settings_done(&q.settings);
+}
+
+static void test_one_profile_for_both_legs(void **state) {
+    struct config_profile p = { .name = (char *) "p", .settings = only("dscp=EF", "upstream.dscp=CS1") };
+    struct config_forward forward = { .profile = &p };
+    struct config_listener conf = { .name = (char *) "a", .profile = &p, .forward = &forward };
+    struct config_listener bare = { .name = (char *) "b", .forward = &forward };
+
+    assert_resolved(&overlays, &conf, "dscp", "EF", ORIGIN_PROFILE_FILE);
+    assert_resolved(&overlays, &conf, "upstream.dscp", "CS1", ORIGIN_PROFILE_FILE);
+    assert_resolved(&overlays, &bare, "dscp", "inherit", ORIGIN_DEFAULT); /* no profile of its own */
+    assert_resolved(&overlays, &bare, "upstream.dscp", "CS1", ORIGIN_PROFILE_FILE);
+    set("profile:p", "dscp=AF11");
+    assert_resolved(&overlays, &conf, "dscp", "AF11", ORIGIN_PROFILE_RUNTIME);
+    assert_resolved(&overlays, &conf, "upstream.dscp", "AF11", ORIGIN_PROFILE_RUNTIME);
+    assert_resolved(&overlays, &bare, "dscp", "inherit", ORIGIN_DEFAULT);
+    assert_resolved(&overlays, &bare, "upstream.dscp", "AF11", ORIGIN_PROFILE_RUNTIME);
+    forward.profile = NULL;
+    assert_resolved(&overlays, &bare, "upstream.dscp", "inherit", ORIGIN_DEFAULT);
+    settings_done(&p.settings);
+}
+
+static void test_values_are_counted_as_they_are_named(void **state) {
+    set("a", "ttl=1");
+    assert_int_equal(overlays_count(&overlays), 1); /* one word for both */
+    set("a", "upstream.ttl=2");
+    assert_int_equal(overlays_count(&overlays), 2);
+    set("a", "upstream.ttl=3");
+    assert_int_equal(overlays_count(&overlays), 2);
+    assert_int_equal(keys_of("a"), bits("ttl"));
+    unset("a", bit("ttl"));
+    assert_int_equal(keys_of("a"), bit("upstream.ttl"));
+    assert_int_equal(overlays_count(&overlays), 1);
+    set2("a", "client.dscp=EF", "upstream.mark=1");
+    assert_int_equal(overlays_count(&overlays), 3);
+    set("a", "ttl=4");
+    set("a", "tos=0");
+    assert_int_equal(overlays_count(&overlays), 3);
+    assert_int_equal(keys_of("a"), bits("ttl") | bits("dscp") | bit("upstream.mark"));
 }
 
 static void test_targets(void **state) {
@@ -211,6 +333,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_an_older_entry_keeps_its_other_keys, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unset_drops_what_is_named_and_empty_entries, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_copy_lives_by_itself, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_each_leg_by_precedence, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_profile_of_the_upstream_leg, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_one_profile_for_both_legs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_values_are_counted_as_they_are_named, setup, teardown),
         cmocka_unit_test(test_targets),
     };
 

@@ -24,6 +24,19 @@ static int teardown(void **state) {
     return 0;
 }
 
+/* ---- a main thread that runs out of memory ---- */
+
+static _Thread_local unsigned fail_at; /* this allocation from now on, counted from 1; 0: none */
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+void *__wrap_calloc(size_t n, size_t size) {
+    if (fail_at > 0 && --fail_at == 0)
+        return NULL;
+    return __real_calloc(n, size);
+}
+
 /* ---- reloads ---- */
 
 struct reloaded {
@@ -177,6 +190,47 @@ static void test_another_reply_is_a_change_too(void **state) {
                 "~b");
 }
 
+/* ---- legs ---- */
+
+#define LISTEN " listen = [ \"tcp:127.0.0.1:0\" ]; "
+#define RELAY(keys) "listeners = { a = { target = \"forward\"; upstream = [ \"tcp:127.0.0.1:9\" ];" LISTEN keys "}; };"
+#define LEG(ttl) "upstream_leg = { ttl = " ttl "; }; "
+
+static void expect_upstream_ttl(const char *text) {
+    const struct effective *e = net_listener(running.live.net, "a")->view->set;
+    _cleanup_free_ char *got = settings_get_text(&e->upstream, setting_find("ttl"));
+
+    assert_string_equal(got, text);
+}
+
+static void test_the_upstream_leg_of_the_files(void **state) {
+    must_reload(RELAY(LEG("5")), "-b ~a");
+    expect_upstream_ttl("5");
+    must_reload(RELAY(LEG("6")), "~a");
+    expect_upstream_ttl("6");
+    must_reload(RELAY(LEG("6")), "");
+    must_reload(RELAY(LEG("6") "balance = \"first\"; "), "~a");
+    must_reload("profiles = { p = { ttl = 7; }; };" RELAY("upstream_profile = \"p\"; "), "~a");
+    expect_upstream_ttl("7");
+    assert_int_not_equal(endpoint_option(&running, "a", SOL_IP, IP_TTL), 7);
+    must_reload("profiles = { p = { ttl = 8; }; };" RELAY("upstream_profile = \"p\"; "), "~a");
+    expect_upstream_ttl("8");
+}
+
+static void test_an_upstream_leg_that_is_not_there_is_no_change(void **state) {
+    const char *text = "listeners = { a = { target = \"echo\";" LISTEN "}; };";
+    const char *leg = "listeners = { a = { target = \"echo\";" LISTEN LEG("5") "}; };";
+
+    must_reload(text, "-b ~a");
+    must_reload(leg, "");
+    must_set(&running, "a", "upstream.ttl=9");
+    must_reload(text, "");
+    must_reload(RELAY(), "~a"); /* now it is there, with what was asked for at runtime */
+    expect_upstream_ttl("9");
+    must_unset(&running, "a", "");
+    expect_upstream_ttl("inherit");
+}
+
 /* ---- runtime changes ---- */
 
 static void test_runtime_changes_stay_on_top(void **state) {
@@ -209,7 +263,7 @@ static void test_a_profile_as_it_is_now(void **state) {
     must_set(&running, "profile:p", "dscp=EF");
     assert_int_equal(change_profile(running.change, "nosuch", &set, origin), -ENOENT);
     assert_int_equal(change_profile(running.change, "p", &set, origin), 0);
-    assert_int_equal(set.set_mask, bit("ttl") | bit("dscp"));
+    assert_int_equal(set.set_mask, bits("ttl") | bits("dscp"));
     ttl = settings_get_text(&set, setting_find("ttl"));
     dscp = settings_get_text(&set, setting_find("dscp"));
     assert_string_equal(ttl, "11");
@@ -249,7 +303,7 @@ static void test_a_value_that_a_serving_socket_refuses(void **state) {
                 "listeners = {"
                 "  a = { target = \"echo\"; profile = \"p\"; listen = [ \"tcp:127.0.0.1:0\", \"udp:127.0.0.1:0\" ]; };"
                 "  new = { target = \"echo\"; listen = [ \"tcp:127.0.0.1:0\" ]; }; };",
-                "a.conf: congestion: ");
+                "a.conf:1: listeners.a.congestion: 1 socket refused it: ");
     assert_null(net_listener(running.live.net, "new"));
     assert_non_null(net_listener(running.live.net, "b"));
     assert_flow_settings(&running, "a", "ttl", "11", ORIGIN_PROFILE_FILE);
@@ -338,6 +392,29 @@ static void test_a_start_with_faults(void **state) {
     change_free(change);
 }
 
+/* Whatever it is that finds no memory: the reload is as a whole, or not at all. */
+static void test_out_of_memory(void **state) {
+    unsigned at = 0;
+    bool failed;
+    int fd = live_connect(&running.live, "a");
+
+    LIVE_UNTIL(&running.live, live_flows(&running.live) == 1);
+    do {
+        struct reloaded r;
+
+        fail_at = ++at;
+        r = reload(TTL_12);
+        failed = r.status != CHANGE_DONE;
+        assert_int_equal(fail_at == 0, failed); /* every allocation has had its turn */
+        fail_at = 0;
+        assert_int_equal(endpoint_option(&running, "a", SOL_IP, IP_TTL), failed ? 11 : 12);
+        assert_flow_settings(&running, "a", "ttl", failed ? "11" : "12", ORIGIN_PROFILE_FILE);
+        reloaded_done(&r);
+    } while (failed);
+    assert_true(at > 10);
+    close(fd);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_the_same_files_change_nothing, setup, teardown),
@@ -345,6 +422,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_value_that_the_files_drop_goes_back_to_what_was_found, setup, teardown),
         cmocka_unit_test_setup_teardown(test_listeners_come_and_go, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_reply_is_a_change_too, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_upstream_leg_of_the_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_upstream_leg_that_is_not_there_is_no_change, setup, teardown),
         cmocka_unit_test_setup_teardown(test_runtime_changes_stay_on_top, setup, teardown),
         cmocka_unit_test_setup_teardown(test_runtime_changes_wait_for_a_listener_that_comes_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_profile_as_it_is_now, setup, teardown),
@@ -353,6 +432,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_value_that_a_serving_socket_refuses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_watches_hears_of_beginning_and_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reloads_and_changes_take_their_turns, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_out_of_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stopping_refuses_a_reload, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_start_with_faults, setup, teardown),
     };

@@ -223,6 +223,11 @@ static void test_a_listeners_own_value_masks_the_profiles(void **state) {
     assert_string_equal(key_of(&a, "ttl")->reason, "every listener of the profile says otherwise itself");
     answer_done(&a);
     assert_int_equal(endpoint_option(&running, "a", SOL_IP, IP_TTL), 55);
+    a = request_unset(&running, "profile:p", "ttl dscp");
+    assert_string_equal(key_of(&a, "ttl")->reason, "every listener of the profile says otherwise itself");
+    assert_string_equal(key_of(&a, "dscp")->reason, "it has no runtime value here");
+    answer_done(&a);
+    must_set(&running, "profile:p", "ttl=66");
     must_unset(&running, "a", "ttl");
     assert_int_equal(endpoint_option(&running, "a", SOL_IP, IP_TTL), 66);
     must_unset(&running, "profile:p", "ttl");
@@ -292,6 +297,40 @@ static void test_one_flow(void **state) {
     must_set(&running, "a", "dscp=CS1");
     assert_flow_marks(&running, "a", 3, 8);
     close_many(fds, 3);
+}
+
+static void test_unset_of_a_flow_concerns_what_it_has_of_its_own(void **state) {
+    struct change_request request = { .has_flow = true }, unset = { .has_flow = true, .unset = true };
+    struct answer a;
+    int fds[2];
+
+    connect_many(fds, 2, "a");
+    must_set(&running, "a", "dscp=CS1");
+    unset.flow = request.flow = first_flow("a");
+    a = request_with(&running, request, "a", "dscp=EF priority=3");
+    assert_string_equal(key_of(&a, "dscp")->old, "CS1");
+    answer_done(&a);
+    a = request_with(&running, request, "a", "dscp=AF41");
+    assert_string_equal(key_of(&a, "dscp")->old, "EF");
+    answer_done(&a);
+
+    a = request_with(&running, unset, "a", "ttl dscp");
+    assert_string_equal(key_of(&a, "ttl")->reason, "no flow has a value of its own");
+    assert_string_equal(key_of(&a, "dscp")->old, "AF41");
+    assert_string_equal(key_of(&a, "dscp")->requested, "CS1");
+    answer_done(&a);
+    assert_flow_marks(&running, "a", 2, 8);
+
+    a = request_with(&running, unset, "a", "");
+    assert_int_equal(a.keys, SETTING_BIT(SETTING_PRIORITY));
+    assert_string_equal(key_of(&a, "priority")->old, "3");
+    assert_int_equal(key_of(&a, "priority")->applied_flows, 1);
+    answer_done(&a);
+    a = request_with(&running, unset, "a", "");
+    assert_int_equal(a.status, CHANGE_DONE);
+    assert_int_equal(a.keys, 0);
+    answer_done(&a);
+    close_many(fds, 2);
 }
 
 static void test_flows_of_a_source(void **state) {
@@ -481,6 +520,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_listeners_own_value_masks_the_profiles, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_profile_that_nobody_uses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_flow, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unset_of_a_flow_concerns_what_it_has_of_its_own, setup, teardown),
         cmocka_unit_test_setup_teardown(test_flows_of_a_source, setup, teardown),
         cmocka_unit_test_setup_teardown(test_flows_of_a_profile, setup, teardown),
         cmocka_unit_test_setup_teardown(test_new_flows_only, setup, teardown),

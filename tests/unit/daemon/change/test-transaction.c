@@ -21,6 +21,19 @@ static int teardown(void **state) {
     return 0;
 }
 
+/* ---- a main thread that runs out of memory ---- */
+
+static _Thread_local unsigned fail_at; /* this allocation from now on, counted from 1; 0: none */
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+void *__wrap_calloc(size_t n, size_t size) {
+    if (fail_at > 0 && --fail_at == 0)
+        return NULL;
+    return __real_calloc(n, size);
+}
+
 /* ---- capabilities of this thread, and of the threads that it starts ---- */
 
 static struct __user_cap_data_struct capabilities[_LINUX_CAPABILITY_U32S_3];
@@ -137,6 +150,25 @@ static void test_what_a_flow_refuses_is_undone_everywhere(void **state) {
     assert_flow_settings(&running, "a", "io_buffer", "64K", ORIGIN_DEFAULT);
     assert_flow_settings(&running, "a", "mark", "inherit", ORIGIN_DEFAULT);
     close_many(fds, 150);
+}
+
+static void test_what_a_flow_refuses_is_undone_without_memory(void **state) {
+    struct answer a;
+    int fds[10];
+
+    need_net_admin();
+    connect_many(fds, 10, "a");
+    for (unsigned at = 1, left = 0; left == 0; at++) {
+        fail_at = at;
+        a = request_set(&running, "a", "dscp=EF mark=0x7");
+        left = fail_at;
+        fail_at = 0;
+        assert_int_not_equal(a.status, CHANGE_DONE);
+        a.status = CHANGE_FAILED;
+        assert_untouched(&a, 10);
+        answer_done(&a);
+    }
+    close_many(fds, 10);
 }
 
 static void test_flows_that_differ_get_back_what_each_had(void **state) {
@@ -265,6 +297,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_value_that_lacks_a_capability, setup, teardown),
         cmocka_unit_test_setup_teardown(test_after_a_failure_the_next_change_works, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_a_flow_refuses_is_undone_everywhere, setup_weak_workers, teardown),
+        cmocka_unit_test_setup_teardown(test_what_a_flow_refuses_is_undone_without_memory, setup_weak_workers,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_flows_that_differ_get_back_what_each_had, setup_weak_workers, teardown),
         cmocka_unit_test_setup_teardown(test_a_narrow_change_that_a_flow_refuses, setup_weak_workers, teardown),
         cmocka_unit_test_setup_teardown(test_flows_born_meanwhile_are_changed_alike, setup, teardown),

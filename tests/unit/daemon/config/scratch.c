@@ -16,7 +16,7 @@ __attribute__((visibility("default"))) const char *__lsan_default_suppressions(v
     return "leak:strbuf_append\n";
 }
 
-static const char *const targets[] = { "ack", "discard", "echo", "journal", NULL };
+static const char *const targets[] = { "ack", "discard", "echo", "forward", "journal", NULL };
 static const struct config_schema schema = { .targets = targets };
 
 int scratch_setup(void **state) {

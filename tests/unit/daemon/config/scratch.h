@@ -21,7 +21,7 @@ const char *scratch_path(const struct scratch *s, const char *name);
 void scratch_write_bytes(const struct scratch *s, const char *name, const char *bytes, size_t size);
 void scratch_write(const struct scratch *s, const char *name, const char *text);
 
-/* Loads DIRECTORY/a.conf with the targets ack, discard, echo, journal. Returns what config_load() does. */
+/* Loads DIRECTORY/a.conf with the targets ack, discard, echo, forward, journal. Returns what config_load() does. */
 int scratch_load(struct scratch *s);
 /* Writes a.conf, loads it and returns the config; fails the test, with the faults, if there are any. */
 const struct config *scratch_good(struct scratch *s, const char *text);

@@ -29,10 +29,11 @@ static const struct config_listener *good(void **state, const char *keys) {
 
 static void test_target(void **state) {
     assert_string_equal(good(state, "target = \"discard\";")->target, "discard");
-    bad(state, "", "a.conf:1: listeners.l: the target is missing, choose one of ack, discard, echo, journal\n");
+    bad(state, "",
+        "a.conf:1: listeners.l: the target is missing, choose one of ack, discard, echo, forward, journal\n");
     bad(state, "target = \"ech\";", "a.conf:2: listeners.l.target: unknown target 'ech', did you mean 'echo'?\n");
     bad(state, "target = \"x\";",
-        "a.conf:2: listeners.l.target: unknown target 'x', choose one of ack, discard, echo, journal\n");
+        "a.conf:2: listeners.l.target: unknown target 'x', choose one of ack, discard, echo, forward, journal\n");
     bad(state, "target = 1;", "a.conf:2: listeners.l.target: write a target as a string, for example \"ack\"\n");
 }
 
@@ -52,6 +53,11 @@ static void test_keys_of_other_targets(void **state) {
         "a.conf:2: listeners.l.reply: reply belongs to target 'ack', this listener has 'echo'\n"
         "a.conf:3: listeners.l.journal_rate: journal_rate belongs to target 'journal', this listener has 'echo'\n"
         "a.conf:4: listeners.l.journal_size: journal_size belongs to target 'journal', this listener has 'echo'\n");
+    bad(state, "target = \"ack\"; upstream = [ ];\nupstream_profile = 1;\nbalance = 1;\nretry_after = 1;",
+        "a.conf:2: listeners.l.upstream: upstream belongs to target 'forward', this listener has 'ack'\n"
+        "a.conf:3: listeners.l.upstream_profile: upstream_profile belongs to target 'forward', *\n"
+        "a.conf:4: listeners.l.balance: balance belongs to target 'forward', *\n"
+        "a.conf:5: listeners.l.retry_after: retry_after belongs to target 'forward', *\n");
     bad(state, "target = \"ecko\"; reply = \"x\";",
         "a.conf:2: listeners.l.target: unknown target 'ecko', did you mean 'echo'?\n");
 }
@@ -135,6 +141,11 @@ static void test_unknown_keys(void **state) {
         "a.conf:3: listeners.l.listen_: unknown key, did you mean 'listen'?\n"
         "a.conf:4: listeners.l.keep_alive: unknown key, did you mean 'keepalive'?\n"
         "a.conf:5: listeners.l.xyz: unknown key\n");
+    bad(state, "target = \"ack\";\nupstream_legs = { };\nclientleg = { };\nupsteam_profile = \"x\";\nclient_ttl = 5;",
+        "a.conf:3: listeners.l.upstream_legs: unknown key, did you mean 'upstream_leg'?\n"
+        "a.conf:4: listeners.l.clientleg: unknown key, did you mean 'client_leg'?\n"
+        "a.conf:5: listeners.l.upsteam_profile: unknown key, did you mean 'upstream_profile'?\n"
+        "a.conf:6: listeners.l.client_ttl: unknown key, did you mean 'client_leg'?\n");
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)

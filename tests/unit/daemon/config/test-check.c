@@ -32,6 +32,8 @@ static void test_workers(void **state) {
                 "a.conf:1: daemon.workers: the number is too large to stand bare, write it as a string\n");
     scratch_bad(*state, "daemon = { workers = 2.0; };", "a.conf:1: daemon.workers: write a whole number\n");
     scratch_bad(*state, "daemon = { workers = \"all\"; };", "a.conf:1: daemon.workers: *\n");
+    scratch_bad(*state, "daemon = { workers = \"inherit\"; };",
+                "a.conf:1: daemon.workers: workers needs a value here\n");
 }
 
 static void test_durations(void **state) {
@@ -80,6 +82,13 @@ static void test_profiles(void **state) {
                 "a.conf:3: profiles.p.target: target belongs to a listener, not to a profile\n"
                 "a.conf:4: profiles.p.xyz: unknown key\n"
                 "a.conf:5: profiles.q: write a group: q = { ... };\n");
+    scratch_bad(*state,
+                "profiles = { p = {\n clent_leg = { };\n upstream = [ ];\n upstream_ttl = 1;\n upstream_receive_buffer "
+                "= 1; }; };",
+                "a.conf:2: profiles.p.clent_leg: unknown key, did you mean 'client_leg'?\n"
+                "a.conf:3: profiles.p.upstream: upstream belongs to a listener, not to a profile\n"
+                "a.conf:4: profiles.p.upstream_ttl: unknown key, did you mean 'upstream_leg'?\n"
+                "a.conf:5: profiles.p.upstream_receive_buffer: unknown key\n"); /* no name with a dot */
 }
 
 static void test_names(void **state) {

@@ -159,26 +159,53 @@ static void test_all_faults_at_once_in_order(void **state) {
                 "a.conf:3: profiles.bulk.dscp: unknown DSCP name 'EFF', did you mean 'EF'?\n"
                 "a.conf:4: profiles.bulk.nodelay: write true or false\n"
                 "a.conf:5: listeners.a.profile: there is no profile 'bluk', did you mean 'bulk'?\n"
-                "a.conf:6: listeners.b: the target is missing, choose one of ack, discard, echo, journal\n");
+                "a.conf:6: listeners.b: the target is missing, choose one of ack, discard, echo, forward, journal\n");
 }
 
-static void test_faults_are_limited(void **state) {
-    struct scratch *s = *state;
+static unsigned n_suggestions;
+
+const char *__real_suggest_near(const char *word, const char *const *candidates);
+const char *__wrap_suggest_near(const char *word, const char *const *candidates);
+
+const char *__wrap_suggest_near(const char *word, const char *const *candidates) {
+    n_suggestions++;
+    return __real_suggest_near(word, candidates);
+}
+
+static void write_keys(struct scratch *s, const char *before, const char *after) {
     char *text = NULL;
     size_t size;
     FILE *f = open_memstream(&text, &size);
 
+    fprintf(f, "%s", before);
     for (int i = 0; i < 300; i++)
         fprintf(f, "k%d = 1;\n", i);
+    fprintf(f, "%s", after);
     fclose(f);
     scratch_write(s, "a.conf", text);
     free(text);
+}
+
+static void test_faults_are_limited(void **state) {
+    struct scratch *s = *state;
+
+    write_keys(s, "", "");
     assert_int_equal(scratch_load(s), -EINVAL);
     assert_int_equal(s->faults.n, CONFIG_FAULTS_MAX);
     const struct config_fault *last = &s->faults.items[CONFIG_FAULTS_MAX - 1];
     assert_string_equal(last->text, "more than 199 faults, the others are left out");
     assert_null(last->key);
     assert_string_equal(s->faults.items[CONFIG_FAULTS_MAX - 2].key, "k198");
+}
+
+/* Each is compared with many names. */
+static void test_no_suggestion_for_what_is_not_told(void **state) {
+    struct scratch *s = *state;
+
+    n_suggestions = 0;
+    write_keys(s, "profiles = { p = {\n", "}; };\n");
+    assert_int_equal(scratch_load(s), -EINVAL);
+    assert_int_equal(n_suggestions, 2 * CONFIG_FAULTS_MAX); /* among no words, and among the settings */
 }
 
 static void test_faults_are_appended(void **state) {
@@ -255,6 +282,7 @@ int main(void) {
         cmocka_unit_test(test_names),
         TEST(test_all_faults_at_once_in_order),
         TEST(test_faults_are_limited),
+        TEST(test_no_suggestion_for_what_is_not_told),
         TEST(test_faults_are_appended),
         TEST(test_every_truncation),
         TEST(test_every_byte_replaced),

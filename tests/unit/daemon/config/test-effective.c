@@ -94,6 +94,52 @@ static void test_references(void **state) {
     effective_unref(second);
 }
 
+/* effective.upstream says of the other leg what the client leg's ids say. */
+static void expect_upstream(const struct effective *e, const char *name, const char *text) {
+    _cleanup_free_ char *stored = settings_get_text(&e->upstream, setting_find(name));
+
+    assert_string_equal(stored, text);
+}
+
+static void test_upstream_leg(void **state) {
+    struct settings profile = { 0 }, listener = { 0 };
+    struct effective *e = effective_new(), *copy;
+
+    assert_int_equal(e->upstream.set_mask, SETTING_BIT(SETTING_LEG_MAX) - 1);
+    for (enum setting_id id = 0; id < SETTING_LEG_MAX; id++)
+        expect_upstream(e, setting_by_id(id)->name, setting_by_id(id)->dflt);
+
+    set(&profile, "dscp", "EF");
+    set(&profile, "upstream.compression", "zlib:3");
+    set(&profile, "client.ttl", "9");
+    effective_apply(e, &profile, SETTINGS_ALL, ORIGIN_PROFILE_FILE);
+    expect_upstream(e, "dscp", "EF");
+    expect_upstream(e, "compression", "zlib:3");
+    expect_upstream(e, "ttl", "inherit");
+    expect(e, "upstream.dscp", "EF", ORIGIN_PROFILE_FILE);
+    expect(e, "upstream.ttl", "inherit", ORIGIN_DEFAULT);
+    expect(e, "compression", "off", ORIGIN_DEFAULT);
+
+    /* The mask says which leg; inherit masks a value. */
+    set(&listener, "dscp", "CS1");
+    set(&listener, "upstream.dscp", "inherit");
+    copy = effective_copy(e);
+    effective_apply(e, &listener, SETTINGS_ALL & ~SETTINGS_UPSTREAM, ORIGIN_LISTENER_FILE);
+    expect(e, "dscp", "CS1", ORIGIN_LISTENER_FILE);
+    expect(e, "upstream.dscp", "EF", ORIGIN_PROFILE_FILE);
+    expect_upstream(e, "dscp", "EF");
+    effective_apply(copy, &listener, SETTINGS_UPSTREAM, ORIGIN_FLOW);
+    expect(copy, "dscp", "EF", ORIGIN_PROFILE_FILE);
+    expect(copy, "upstream.dscp", "inherit", ORIGIN_FLOW);
+    expect_upstream(copy, "dscp", "inherit");
+    expect_upstream(copy, "compression", "zlib:3");
+    expect_upstream(e, "dscp", "EF"); /* a copy is private */
+    settings_done(&profile);
+    settings_done(&listener);
+    effective_unref(e);
+    effective_unref(copy);
+}
+
 static void test_origin_names(void **state) {
     assert_string_equal(origin_name(ORIGIN_DEFAULT), "default");
     assert_string_equal(origin_name(ORIGIN_PROFILE_FILE), "profile");
@@ -106,7 +152,8 @@ static void test_origin_names(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),        cmocka_unit_test(test_layers),     cmocka_unit_test(test_mask),
-        cmocka_unit_test(test_copy_is_private), cmocka_unit_test(test_references), cmocka_unit_test(test_origin_names),
+        cmocka_unit_test(test_copy_is_private), cmocka_unit_test(test_references), cmocka_unit_test(test_upstream_leg),
+        cmocka_unit_test(test_origin_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

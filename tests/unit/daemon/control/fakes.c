@@ -48,6 +48,7 @@ void listener_stats(_unused_ const struct listener *l, struct stats_snapshot *re
 void flow_row_done(struct flow_row *row) {
     row->listener = listener_unref(row->listener);
     row->set = effective_unref(row->set);
+    free(row->to);
     rows_out--;
 }
 
@@ -112,6 +113,31 @@ void change_reload(struct change *c, const struct change_who *who, reload_done_f
     c->userdata = userdata;
 }
 
+void upstream_change(struct change *c, const struct upstream_request *request, upstream_done_fn done, void *userdata) {
+    c->submitted++;
+    c->upstream_request = *request;
+    c->upstream_done = done;
+    c->userdata = userdata;
+}
+
+/* ---- forward ---- */
+
+struct forward *forward_of_target(const struct target *t) {
+    return t->state;
+}
+
+struct upstream *fake_add_upstream(struct fake *f, const char *text) {
+    struct config_upstream conf;
+    struct upstream *u;
+
+    assert_int_equal(config_upstream_parse(text, &conf, NULL), 0);
+    assert_int_equal(upstream_new(&conf, 1, &u), 0);
+    config_upstream_done(&conf);
+    f->forward.upstreams[f->forward.n_upstreams++] = u;
+    f->target.state = &f->forward;
+    return u;
+}
+
 /* ---- putting it together ---- */
 
 static void set_profile_text(struct settings *settings, const char *name, const char *text) {
@@ -170,6 +196,8 @@ void fake_end(struct fake *f) {
         effective_unref(f->views[i].set);
     settings_done(&f->change.profile_settings);
     settings_done(&f->change.request.settings);
+    while (f->forward.n_upstreams > 0)
+        upstream_unref(f->forward.upstreams[--f->forward.n_upstreams]);
     assert_int_equal(rows_out, 0);
     assert_int_equal(listener_refs, 0);
 }
@@ -262,16 +290,17 @@ void fake_fill_row(struct fake *f, struct flow_row *row, unsigned slot) {
         .state = FLOW_OPEN,
         .listener = listener_ref(&f->listeners[0]),
         .set = effective_ref(f->views[0].set),
-        .rx_bytes = 77,
-        .dscp = 46,
-        .received_dscp = 8,
-        .received_label = QOS_MARK_HANDSHAKE,
-        .has_tcp_info = true,
+        .client = { .rx_bytes = 77,
+                    .has_dscp = true,
+                    .dscp = 46,
+                    .received_dscp = 8,
+                    .received_label = QOS_MARK_HANDSHAKE,
+                    .has_tcp_info = true },
         .encode_id = CODING_GZIP,
         .encode_level = 9,
     };
-    assert_int_equal(address_parse("192.0.2.1:7000", &row->peer), 0);
-    assert_int_equal(address_parse("192.0.2.2:8000", &row->local), 0);
+    assert_int_equal(address_parse("192.0.2.1:7000", &row->client.peer), 0);
+    assert_int_equal(address_parse("192.0.2.2:8000", &row->client.local), 0);
     rows_out++;
 }
 

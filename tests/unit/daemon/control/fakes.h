@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* A daemon of cardboard: one serving and one draining listener, one profile; changes and sweeps are remembered, and
- * answered by the test. It stands in for the rooms net and change. */
+ * answered by the test. It stands in for the rooms net and change;
+ * the upstreams are real. */
 #pragma once
 
 #include "change.h"
 #include "control.h"
 #include "fixture.h"
+#include "forward.h"
 #include "net.h"
 #include "sweep.h"
+#include "upstream_change.h"
 
 struct change {
     struct config config;
@@ -19,6 +22,8 @@ struct change {
     struct change_request request;
     change_done_fn done;
     reload_done_fn reload_done;
+    struct upstream_request upstream_request; /* its texts live as long as the call */
+    upstream_done_fn upstream_done;
     void *userdata;
 };
 
@@ -32,6 +37,7 @@ struct fake {
     struct target_ops ops;
     const struct target_ops *targets[2];
     struct target target;
+    struct forward forward; /* the listener's, once target.state points to it */
     struct control *control;
 };
 
@@ -58,6 +64,9 @@ json_t *fake_answer(struct fake *f, const char *method, bool continues);
 /* The next answer is this error, and of the form that the description gives. The caller releases its parameters. */
 json_t *fake_error(struct fake *f, const char *error);
 void fake_expect_invalid_parameter(struct fake *f, const char *name);
+
+/* An upstream of the listener, whose target is forward from now on. fake_end() frees it. */
+struct upstream *fake_add_upstream(struct fake *f, const char *text);
 
 /* The text at "a.b.0.c", where numbers index lists. */
 const char *fake_text(const json_t *from, const char *path);

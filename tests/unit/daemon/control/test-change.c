@@ -24,6 +24,11 @@ static int end(void **state) {
     return 0;
 }
 
+/* The ids that a name is about. */
+static uint64_t keys(const char *name) {
+    return setting_keys(setting_find(name));
+}
+
 static void answer(struct fake *f, const struct change_answer *a) {
     f->change.done(a, f->change.userdata);
 }
@@ -46,7 +51,7 @@ static void test_set_asks_for_a_change(void **state) {
     assert_true(r->has_source);
     assert_false(r->has_flow);
     assert_int_equal(r->source.length, 104);
-    assert_int_equal(r->keys, SETTING_BIT(SETTING_DSCP) | SETTING_BIT(SETTING_SEND_BUFFER));
+    assert_int_equal(r->keys, keys("dscp") | keys("send_buffer"));
     assert_int_equal(r->settings.set_mask, r->keys);
     assert_int_equal(r->settings.v[SETTING_DSCP].number, 46);
     assert_true(settings_inherits(&r->settings, SETTING_SEND_BUFFER));
@@ -182,6 +187,40 @@ static void test_faulty_values_are_all_told(void **state) {
     assert_int_equal(f->change.submitted, 0);
 }
 
+/* `n` settings that do not exist: an object of values, or a list of names. Owned by the caller. */
+static char *unknown_settings(unsigned n, bool values) {
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+
+    assert_non_null(f);
+    fprintf(f, "{\"target\":\"orders\",\"settings\":%s", values ? "{" : "[");
+    for (unsigned i = 0; i < n; i++)
+        fprintf(f, "%s\"x%u\"%s", i ? "," : "", i, values ? ":\"\"" : "");
+    fprintf(f, "%s}", values ? "}" : "]");
+    fclose(f);
+    return text;
+}
+
+/* Nobody has to say more than twice as much as there is to say. */
+static void test_more_settings_than_there_are(void **state) {
+    struct fake *f = *state;
+    unsigned most = 2 * SETTING_MAX;
+    _cleanup_free_ char *values = unknown_settings(most + 1, true), *names = unknown_settings(most + 1, false),
+                        *bearable = unknown_settings(most, true);
+    json_t *j;
+
+    fake_call(f, "Set", values, false);
+    fake_expect_invalid_parameter(f, "settings");
+    fake_call(f, "Unset", names, false);
+    fake_expect_invalid_parameter(f, "settings");
+    fake_call(f, "Set", bearable, false);
+    j = fake_error(f, "InvalidSettings");
+    assert_int_equal(json_array_size(fake_at(j, "faults")), most);
+    json_decref(j);
+    assert_int_equal(f->change.submitted, 0);
+}
+
 static void test_faulty_selectors(void **state) {
     static const char *const cases[][2] = {
         { "{\"target\":\"orders\",\"settings\":{\"dscp\":\"EF\"},\"flow\":\"x\"}", "x" },
@@ -210,7 +249,7 @@ static void test_unset(void **state) {
 
     fake_call(f, "Unset", "{\"target\":\"orders\",\"settings\":[\"tos\",\"nodelay\"]}", false);
     assert_true(f->change.request.unset);
-    assert_int_equal(f->change.request.keys, SETTING_BIT(SETTING_DSCP) | SETTING_BIT(SETTING_NODELAY));
+    assert_int_equal(f->change.request.keys, keys("dscp") | keys("nodelay"));
     answer(f, &(struct change_answer){ .status = CHANGE_DONE, .keys = SETTING_BIT(SETTING_DSCP) });
     j = fake_answer(f, "Unset", false);
     assert_string_equal(fake_text(j, "keys.0.setting"), "tos");
@@ -254,7 +293,7 @@ static void test_reload(void **state) {
     fake_call(f, "Reload", NULL, false);
     assert_int_equal(f->change.reloads, 1);
     assert_int_equal(f->change.request.who.pid, getpid());
-    reload_answer(f, &(struct reload_answer){ .added = added, .removed = none, .changed = none });
+    reload_answer(f, &(struct reload_answer){ .added = added, .removed = none, .changed = none, .restart = none });
     j = fake_answer(f, "Reload", false);
     assert_string_equal(fake_text(j, "files.0"), "/etc/sockq/sockqd.conf");
     assert_string_equal(fake_text(j, "added.0"), "new");
@@ -325,6 +364,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_failed_change, begin, end),
         cmocka_unit_test_setup_teardown(test_other_answers_to_a_change, begin, end),
         cmocka_unit_test_setup_teardown(test_faulty_values_are_all_told, begin, end),
+        cmocka_unit_test_setup_teardown(test_more_settings_than_there_are, begin, end),
         cmocka_unit_test_setup_teardown(test_faulty_selectors, begin, end),
         cmocka_unit_test_setup_teardown(test_unset, begin, end),
         cmocka_unit_test_setup_teardown(test_client_that_leaves, begin, end),

@@ -53,6 +53,36 @@ static void test_streams_the_listing(void **state) {
     json_decref(j);
 }
 
+static void test_both_legs_of_a_relayed_flow(void **state) {
+    struct fake *f = *state;
+    struct flow_row row;
+    json_t *j;
+
+    fake_call(f, "Flows", NULL, true);
+    fake_fill_row(f, &row, 0);
+    row.relayed = true;
+    row.to = strdup("tcp:app.example:80");
+    row.upstream = (struct leg_row){ .tx_bytes = 78, .has_dscp = true, .dscp = 10, .send_queue = 5 };
+    row.to_client = (struct way_row){ .spliced = true, .switches = 3 };
+    assert_int_equal(address_parse("10.0.0.5:80", &row.upstream.peer), 0);
+    fake_sweep.waiting = false;
+    fake_sweep.list(&row, 1, (struct listing_cursor){ 0 }, false, fake_sweep.userdata);
+    j = fake_answer(f, "Flows", false);
+    assert_string_equal(fake_text(j, "flows.0.upstream"), "tcp:app.example:80");
+    assert_string_equal(fake_text(j, "flows.0.client_leg.peer"), "192.0.2.1:7000");
+    assert_string_equal(fake_text(j, "flows.0.client_leg.dscp"), "EF");
+    assert_string_equal(fake_text(j, "flows.0.upstream_leg.peer"), "10.0.0.5:80");
+    assert_string_equal(fake_text(j, "flows.0.upstream_leg.dscp"), "AF11");
+    assert_int_equal(fake_number(j, "flows.0.upstream_leg.tx_bytes"), 78);
+    assert_int_equal(fake_number(j, "flows.0.upstream_leg.send_queue"), 5);
+    assert_null(fake_at(j, "flows.0.upstream_leg.local"));
+    assert_null(fake_at(j, "flows.0.upstream_leg.rtt_usec"));
+    assert_string_equal(fake_text(j, "flows.0.to_upstream.mode"), "copy");
+    assert_string_equal(fake_text(j, "flows.0.to_client.mode"), "splice");
+    assert_int_equal(fake_number(j, "flows.0.to_client.switches"), 3);
+    json_decref(j);
+}
+
 static void test_no_flows(void **state) {
     struct fake *f = *state;
     json_t *j;
@@ -193,6 +223,7 @@ static void test_close_must_say_which(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_streams_the_listing, begin, end),
+        cmocka_unit_test_setup_teardown(test_both_legs_of_a_relayed_flow, begin, end),
         cmocka_unit_test_setup_teardown(test_no_flows, begin, end),
         cmocka_unit_test_setup_teardown(test_draining_listener_is_found, begin, end),
         cmocka_unit_test_setup_teardown(test_needs_more, begin, end),

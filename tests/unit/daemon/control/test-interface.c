@@ -51,11 +51,12 @@ static void test_every_described_method_exists(_unused_ void **state) {
         if (!find(name))
             fail_msg("%s has no handler", name);
     }
-    assert_int_equal(n, 12);
+    assert_int_equal(n, 16);
 }
 
 static void test_who_may_change(_unused_ void **state) {
-    static const char *const changing[] = { "Set", "Unset", "Close", "Reload", "SetLogLevel" };
+    static const char *const changing[] = { "Set",         "Unset",          "Close",  "SetUpstreamState",
+                                            "AddUpstream", "RemoveUpstream", "Reload", "SetLogLevel" };
     unsigned n = 0;
 
     for (const struct method *m = control_methods; m->name; m++)

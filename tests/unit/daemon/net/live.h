@@ -19,7 +19,7 @@ struct live {
     unsigned n_passed;
 };
 
-/* Targets: "echo", "ack" (answers with `reply`), "discard". */
+/* Targets: "echo", "ack" (answers with `reply`), "discard", and "forward", which has its configuration but sends back. */
 extern const struct target_ops *const live_targets[];
 extern const struct config_schema live_schema;
 

@@ -44,7 +44,7 @@ static void expect_joined(struct pair *p, size_t size, size_t segment) {
 
     while (offset < size) {
         if (p->in.next == p->in.n)
-            datagram_intake_receive(&p->in, p->server.fd);
+            datagram_intake_receive(&p->in, p->server.fd, NULL);
         assert_true(datagram_intake_open(&p->in));
         while (datagram_intake_take(&p->in, &span)) {
             assert_int_equal(span.size, MIN(segment, size - offset));
@@ -81,7 +81,7 @@ static void test_sizes_at_the_ends(void **state) {
     pair_begin(&p, PATH_V4);
     for (size_t size = 0; size <= 65507; size += 65507) {
         assert_int_equal(send(p.client, data, size, 0), size);
-        datagram_intake_receive(&p.in, p.server.fd);
+        datagram_intake_receive(&p.in, p.server.fd, NULL);
         assert_true(datagram_intake_open(&p.in));
         assert_true(datagram_intake_take(&p.in, &span));
         assert_int_equal(span.size, size);
@@ -97,12 +97,48 @@ static void test_nothing_there(void **state) {
 
     pair_begin(&p, PATH_V6);
     assert_false(datagram_intake_open(&p.in));
-    datagram_intake_receive(&p.in, p.server.fd);
+    datagram_intake_receive(&p.in, p.server.fd, NULL);
     assert_false(datagram_intake_open(&p.in));
     assert_int_equal(send(p.client, "x", 1, 0), 1);
-    datagram_intake_receive(&p.in, -1); /* an error is nothing, too */
+    datagram_intake_receive(&p.in, -1, NULL); /* an error is nothing, too */
     assert_false(datagram_intake_open(&p.in));
     pair_end(&p);
+}
+
+/* Where nobody listens. */
+static struct sockaddr_in6 nobody(const struct pair *p) {
+    struct sockaddr_in6 name = { 0 };
+    socklen_t size = sizeof(name);
+    int fd = socket(p->server.domain, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(getsockname(p->server.fd, (struct sockaddr *) &name, &size), 0);
+    name.sin6_port = 0;
+    assert_int_equal(bind(fd, (struct sockaddr *) &name, size), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *) &name, &size), 0);
+    close(fd);
+    if (p->server.domain == AF_INET6)
+        name.sin6_addr = in6addr_loopback;
+    return name;
+}
+
+static void test_errors_are_passed_over(void **state) {
+    for (enum path path = 0; path < PATH_MAX; path++) {
+        struct sockaddr_in6 to;
+        struct pair p;
+        struct span span;
+
+        pair_begin(&p, path);
+        qos_serve_datagrams(&p.server, true);
+        to = nobody(&p);
+        assert_int_equal(send(p.client, "x", 1, 0), 1);
+        assert_int_equal(sendto(p.server.fd, "y", 1, 0, (struct sockaddr *) &to, sizeof(to)), 1);
+        datagram_intake_receive(&p.in, p.server.fd, NULL);
+        assert_true(datagram_intake_open(&p.in));
+        assert_true(datagram_intake_take(&p.in, &span));
+        assert_int_equal(span.size, 1);
+        assert_memory_equal(span.data, "x", 1);
+        pair_end(&p);
+    }
 }
 
 static void test_the_rest_of_a_message_is_left_out(void **state) {
@@ -113,7 +149,7 @@ static void test_the_rest_of_a_message_is_left_out(void **state) {
     send_joined(&p, 1000, 100);
     set_int(p.client, SOL_UDP, UDP_SEGMENT, 0);
     assert_int_equal(send(p.client, "next", 4, 0), 4);
-    datagram_intake_receive(&p.in, p.server.fd);
+    datagram_intake_receive(&p.in, p.server.fd, NULL);
     assert_true(datagram_intake_open(&p.in));
     assert_int_equal(p.in.n_parts, 10);
     assert_true(datagram_intake_take(&p.in, &span));
@@ -143,7 +179,7 @@ static void test_each_message_has_its_peer_and_mark(void **state) {
         set_int(clients[i], SOL_UDP, UDP_SEGMENT, 2);
         assert_int_equal(send(clients[i], "abcdef", 6, 0), 6);
     }
-    datagram_intake_receive(&p.in, p.server.fd);
+    datagram_intake_receive(&p.in, p.server.fd, NULL);
     for (int i = 0; i < N; i++) {
         struct sockaddr_in6 name;
         const struct address *peer;
@@ -172,15 +208,16 @@ static void test_no_control_message_is_cut(void **state) {
         for (int i = 0; i < 100; i++) /* until it drops, and tells so */
             assert_int_equal(send(p.client, data, 1000, 0), 1000);
         do
-            datagram_intake_receive(&p.in, p.server.fd);
+            datagram_intake_receive(&p.in, p.server.fd, NULL);
         while (p.in.n > 0);
         set_int(p.server.fd, SOL_SOCKET, SO_RCVBUF, 1 << 20);
         send_joined(&p, 1000, 100);
-        datagram_intake_receive(&p.in, p.server.fd);
+        datagram_intake_receive(&p.in, p.server.fd, NULL);
         assert_true(datagram_intake_open(&p.in));
         assert_int_equal(p.in.messages[0].msg_hdr.msg_flags & MSG_CTRUNC, 0);
         assert_true(p.in.meta.has_drops && p.in.meta.drops > 0);
-        assert_true(p.in.meta.has_tos && p.in.meta.info_family > 0);
+        assert_true(p.in.meta.has_tos);
+        assert_int_equal(p.in.meta.info_family > 0, path != PATH_V4); /* that one is bound to one address */
         assert_int_equal(p.in.n_parts, 10);
         pair_end(&p);
     }
@@ -191,6 +228,7 @@ int main(void) {
         cmocka_unit_test(test_joined_datagrams_are_taken_apart),
         cmocka_unit_test(test_sizes_at_the_ends),
         cmocka_unit_test(test_nothing_there),
+        cmocka_unit_test(test_errors_are_passed_over),
         cmocka_unit_test(test_the_rest_of_a_message_is_left_out),
         cmocka_unit_test(test_each_message_has_its_peer_and_mark),
         cmocka_unit_test(test_no_control_message_is_cut),

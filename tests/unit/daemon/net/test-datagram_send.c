@@ -234,17 +234,118 @@ static void test_a_group_that_goes_singly_waits_in_the_middle(void **state) {
     expect_nothing_more();
 }
 
+/* As often as a message is tried that the kernel does not want. */
+#define TRIES 4
+
 static void test_a_reply_that_fails_is_counted(void **state) {
-    refuse(EPERM, false, 1);
+    refuse(EPERM, false, TRIES);
     ask(50);
     expect_counter(STAT_TX_DROPPED, 50);
-    refuse(EMSGSIZE, false, 2); /* the group, then its first reply */
+    refuse(EMSGSIZE, false, 1 + TRIES); /* the group, then its first reply */
     ask(50);
     expect_answers(1, 50);
     expect_counter(STAT_TX_TOO_LARGE, 1);
     expect_nothing_more();
     expect_counter(STAT_REPLIES, 100);
     expect_counter(STAT_TX_DATAGRAMS, 49);
+}
+
+static void test_an_error_of_an_earlier_reply_costs_no_other(void **state) {
+    static const int errors[] = { ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EACCES, EPROTO, EMSGSIZE };
+
+    for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+        refuse(errors[i], false, TRIES - 1);
+        ask(50);
+        expect_answers(0, 50);
+    }
+    expect_nothing_more();
+    expect_counter(STAT_TX_DATAGRAMS, ARRAY_SIZE(errors) * 50);
+    expect_counter(STAT_TX_DROPPED, 0);
+    expect_counter(STAT_TX_TOO_LARGE, 0);
+}
+
+/* Each message anew. */
+static void test_errors_between_replies_cost_none(void **state) {
+    refuse(EIO, true, 1);
+    ask(2);
+    expect_answers(0, 2);
+    for (unsigned pass = 1; pass < 20; pass++) {
+        refuse_after(pass, ECONNREFUSED, false, TRIES - 1);
+        ask(20);
+        expect_answers(0, 20);
+    }
+    expect_counter(STAT_TX_DROPPED, 0);
+}
+
+/* A group may be larger than the whole queue, and some queues drop a part of it without a word. */
+static void test_a_full_queue_gets_replies_singly_for_a_while(void **state) {
+    refuse(ENOBUFS, true, 1);
+    for (unsigned i = 0; i < 64; i++) {
+        ask(10);
+        expect_answers(0, 10);
+    }
+    expect_nothing_more();
+    assert_int_equal(seen(&kernel.n_refused), 1);
+    assert_int_equal(seen(&kernel.n_whole), 0);
+    ask(10);
+    expect_answers(0, 10);
+    assert_int_equal(seen(&kernel.n_whole), 1);
+}
+
+static void test_a_queue_that_stays_full_is_not_waited_for(void **state) {
+    refuse(ENOBUFS, false, ALWAYS);
+    ask(3);
+    expect_counter(STAT_TX_DROPPED, 3);
+    assert_true(seen(&kernel.n_refused) > 20);
+
+    /* Nor by those who come later, for some time. */
+    refuse(ENOBUFS, false, 2);
+    ask(20);
+    expect_answers(2, 20);
+    expect_counter(STAT_TX_DROPPED, 5);
+    expect_counter(STAT_TX_DATAGRAMS, 18);
+    assert_int_equal(seen(&kernel.n_refused), 2);
+}
+
+/* Sends to a port that nobody has: the error comes back at once. */
+static void provoke_error(void) {
+    const struct endpoint *e = live_endpoint(&live, "a", SOCK_DGRAM, 0);
+    struct sockaddr_in nobody = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t size = sizeof(nobody);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *) &nobody, size), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *) &nobody, &size), 0);
+    close(fd);
+    (void) sendto(e->socket.fd, "x", 1, 0, (struct sockaddr *) &nobody, size);
+}
+
+static void test_errors_are_taken_while_replies_wait(void **state) {
+    static const int waits[] = { EAGAIN, ENOBUFS };
+    uint64_t n_errors = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(waits); i++) {
+        refuse(waits[i], false, ALWAYS);
+        ask(10);
+        LIVE_UNTIL(&live, seen(&kernel.n_refused) > 1);
+        for (unsigned k = 0; k < 60; k++) { /* none of them uses up the time that a reply may rest */
+            provoke_error();
+            expect_counter(STAT_ICMP_ERRORS, ++n_errors);
+        }
+        refuse(NOTHING);
+        expect_answers(0, 10);
+    }
+    expect_counter(STAT_TX_DROPPED, 0);
+}
+
+static void test_an_error_does_not_hold_up_what_comes_in(void **state) {
+    for (unsigned i = 1; i <= 50; i++) {
+        provoke_error();
+        ask(10);
+        expect_answers(0, 10);
+        expect_counter(STAT_ICMP_ERRORS, i);
+    }
+    expect_counter(STAT_TX_DATAGRAMS, 500);
 }
 
 /* More than fits in one go, so that payloads are still unanswered when the first replies have to wait. */
@@ -389,6 +490,12 @@ int main(void) {
         TEST(test_what_has_no_room_waits, setup_echo),
         TEST(test_a_group_that_goes_singly_waits_in_the_middle, setup_echo),
         TEST(test_a_reply_that_fails_is_counted, setup_echo),
+        TEST(test_an_error_of_an_earlier_reply_costs_no_other, setup_echo),
+        TEST(test_errors_between_replies_cost_none, setup_echo),
+        TEST(test_a_full_queue_gets_replies_singly_for_a_while, setup_echo),
+        TEST(test_a_queue_that_stays_full_is_not_waited_for, setup_echo),
+        TEST(test_errors_are_taken_while_replies_wait, setup_echo),
+        TEST(test_an_error_does_not_hold_up_what_comes_in, setup_echo),
         TEST(test_payloads_wait_behind_replies, setup_echo),
         TEST(test_another_endpoint_goes_on, setup_echo),
         TEST(test_replies_that_wait_survive_their_target, setup_ack),

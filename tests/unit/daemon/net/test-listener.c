@@ -48,7 +48,7 @@ static void test_a_view_keeps_what_it_shows(void **state) {
     struct listener_view *v;
     struct target *t;
 
-    assert_int_equal(target_new(&ops, &conf, &t), 0);
+    assert_int_equal(target_new(&ops, &conf, 1, NULL, &t), 0);
     v = listener_view_new(l, set, t, frame_ops(FRAMING_CHUNK));
     assert_non_null(v);
     effective_unref(set);

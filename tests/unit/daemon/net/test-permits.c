@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sockets.h"
 
-#include "stream.h"
+#include "accept.h"
 
 static bool permits(const char *allow, const char *deny, const char *peer) {
     struct settings set;
@@ -15,7 +15,7 @@ static bool permits(const char *allow, const char *deny, const char *peer) {
     settings_make(&set, allow_pair, deny_pair, NULL);
     assert_int_equal(address_parse(peer, &address), 0);
     address_key(&address, key);
-    permitted = stream_permits(&set, key);
+    permitted = accept_permits(&set, key);
     settings_done(&set);
     return permitted;
 }

@@ -225,7 +225,8 @@ static void test_a_port_in_use_is_a_fault_and_nothing_changes(void **state) {
                      &to);
     assert_int_equal(live_apply(&live, text), -EINVAL);
     assert_non_null(strstr(live.faults, "a.conf:4: listeners.c.listen: tcp:127.0.0.1:"));
-    assert_non_null(strstr(live.faults, "another program or listener has this address"));
+    assert_non_null(
+            strstr(live.faults, "another program or listener has this address: listener 'a' has tcp:127.0.0.1:"));
     assert_null(net_listener(live.net, "c"));
     assert_int_equal(live.net->n_listeners, 2);
     assert_echoes(fd, "still here");

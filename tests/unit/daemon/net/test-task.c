@@ -3,7 +3,7 @@
 
 #include <stdatomic.h>
 
-#include "stream.h"
+#include "life.h"
 #include "task.h"
 
 #define WORKERS 2
@@ -74,7 +74,7 @@ static void on_visit(struct task *task, struct worker *w, struct flow *f) {
     }
     k->most_in_turn[i] = MAX(k->most_in_turn[i], ++k->n_in_turn[i]);
     if (k->closes)
-        stream_end(w, f, STREAM_END_CLOSED, 0);
+        life_end(w, f, LIFE_END_CLOSED, 0);
 }
 
 static void on_done(struct task *task) {

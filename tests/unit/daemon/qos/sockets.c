@@ -149,6 +149,10 @@ uint64_t bit(const char *name) {
     return SETTING_BIT(setting_find(name)->id);
 }
 
+uint64_t bits(const char *name) {
+    return setting_keys(setting_find(name));
+}
+
 struct qos_result apply_one(const struct qos_socket *s, const char *name, const char *text,
                             const struct qos_baseline *base) {
     struct qos_result result;

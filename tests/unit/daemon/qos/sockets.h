@@ -46,7 +46,9 @@ void send_and_receive(int from, int to);
 void settings_make(struct settings *ret, ...) __attribute__((sentinel));
 /* The canonical text of a value equals. */
 void assert_value(enum setting_id id, const union setting_value *v, const char *text);
+/* The id of a name, and all ids that it is about: "dscp" is about both legs. */
 uint64_t bit(const char *name);
+uint64_t bits(const char *name);
 
 /* The setting applied alone. */
 struct qos_result apply_one(const struct qos_socket *s, const char *name, const char *text,

@@ -24,10 +24,13 @@ static void captures_what_the_socket_has(void **state) {
     assert_true(b.known >> QOS_OPTION_NODELAY & 1);
     assert_string_not_equal(b.congestion, "");
     qos_baseline_capture(&v6, &b);
-    assert_int_equal(b.known, (1u << QOS_OPTION_MAX) - 1);
+    assert_int_equal(b.known, (1u << QOS_OPTION_GRO) - 1); /* from there on those of datagram sockets */
     qos_baseline_capture(&udp, &b);
     assert_false(b.known >> QOS_OPTION_NODELAY & 1);
     assert_true(b.known >> QOS_OPTION_RCVBUF & 1);
+    assert_true(b.known >> QOS_OPTION_GRO & 1);
+    assert_true(b.known >> QOS_OPTION_RECVERR & 1);
+    assert_false(b.known >> QOS_OPTION_RECVERR6 & 1);
     assert_string_equal(b.congestion, "");
     close(v4.fd);
     close(v6.fd);
@@ -42,6 +45,7 @@ static void restores_only_what_differs(void **state) {
     set_int(s.fd, SOL_IP, IP_TOS, 0x28);
     set_int(s.fd, SOL_SOCKET, SO_PRIORITY, 5);
     qos_baseline_capture(&s, &base);
+    assert_int_equal(qos_baseline_differs(&s, &base), 0);
     assert_int_equal(qos_baseline_restore(&s, &base, &failed), 0);
     assert_int_equal(failed, 0);
 
@@ -50,6 +54,9 @@ static void restores_only_what_differs(void **state) {
     set_int(s.fd, SOL_IPV6, IPV6_UNICAST_HOPS, 9);
     set_int(s.fd, SOL_TCP, TCP_NODELAY, 1);
     set_int(s.fd, SOL_TCP, TCP_USER_TIMEOUT, 700);
+    assert_int_equal(qos_baseline_differs(&s, &base), SETTING_BIT(SETTING_DSCP) | SETTING_BIT(SETTING_PRIORITY) |
+                                                              SETTING_BIT(SETTING_TTL) | SETTING_BIT(SETTING_NODELAY) |
+                                                              SETTING_BIT(SETTING_USER_TIMEOUT));
     assert_int_equal(qos_baseline_restore(&s, &base, &failed), 6);
     assert_int_equal(failed, 0);
     qos_baseline_capture(&s, &after);

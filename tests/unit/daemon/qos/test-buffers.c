@@ -137,6 +137,7 @@ struct forced {
 static int applies_again(void *arg) {
     const struct forced *f = arg;
     struct qos_socket all[] = { f->c.listener, f->c.server };
+    struct qos_baseline base;
     struct qos_result r;
 
     for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
@@ -147,8 +148,9 @@ static int applies_again(void *arg) {
         CHECK(r.outcome == QOS_APPLIED && r.effective.number == f->forced);
         CHECK(r.reason && strstr(r.reason, "net.core.rmem_max"));
     }
-    CHECK(qos_apply_accepted(&f->c.server, &f->same) == 0);
-    CHECK(qos_apply_accepted(&f->c.server, &f->more) == 0);
+    qos_baseline_capture(&f->c.listener, &base);
+    CHECK(qos_apply_accepted(&f->c.server, &f->same, &base) == 0);
+    CHECK(qos_apply_accepted(&f->c.server, &f->more, &base) == 0);
     qos_apply_one(&f->c.server, SETTING_RECEIVE_BUFFER, &f->same, NULL, &r);
     CHECK(r.effective.number == f->forced);
     return 0;

@@ -21,6 +21,13 @@ static void names_the_lists_of_algorithms(void **state) {
             strstr(qos_failure_remedy(SETTING_CONGESTION, -ENOENT), "net.ipv4.tcp_available_congestion_control"));
 }
 
+static void tells_of_either_leg_the_same(void **state) {
+    assert_string_equal(qos_failure_cause(SETTING_UPSTREAM + SETTING_PRIORITY, -EPERM),
+                        qos_failure_cause(SETTING_PRIORITY, -EPERM));
+    assert_string_equal(qos_failure_remedy(SETTING_UPSTREAM + SETTING_CONGESTION, -ENOENT),
+                        qos_failure_remedy(SETTING_CONGESTION, -ENOENT));
+}
+
 static void tells_memory_from_the_rest(void **state) {
     assert_non_null(strstr(qos_failure_cause(SETTING_TTL, -ENOBUFS), "memory"));
     assert_non_null(strstr(qos_failure_cause(SETTING_TTL, -ENOMEM), "memory"));
@@ -39,6 +46,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_the_capability_and_how_to_get_it),
         cmocka_unit_test(names_the_lists_of_algorithms),
+        cmocka_unit_test(tells_of_either_leg_the_same),
         cmocka_unit_test(tells_memory_from_the_rest),
         cmocka_unit_test(always_says_something),
     };

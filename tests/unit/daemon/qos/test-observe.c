@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "sockets.h"
 
+#include <netinet/udp.h>
+
 static void make_observed(struct connection *c, enum path path, uint8_t tos) {
     c->listener = make_listener(path, 0);
     assert_int_equal(qos_observe_arm(&c->listener), 0);
@@ -92,24 +94,59 @@ static void datagrams_carry_mark_and_address(void **state) {
                 addressed = true;
         }
         assert_true(marked);
-        assert_true(addressed);
+        /* A socket that is bound to one address need not be told. */
+        assert_int_equal(addressed, path != PATH_V4);
         assert_int_equal(get_int(udp.fd, SOL_SOCKET, SO_RXQ_OVFL), 1);
         close(udp.fd);
         close(sender);
     }
 }
 
-static void a_reflected_mark_leaves_the_priority(void **state) {
+/* And what was there before goes back by the baseline. */
+static void a_datagram_socket_is_served_and_let_go(void **state) {
     for (enum path path = 0; path < PATH_MAX; path++) {
+        struct qos_socket udp;
+        struct qos_baseline base;
+        unsigned failed, options = path == PATH_V4 ? 2 : 3;
+        int sender;
+
+        datagram_pair(path, &udp, &sender);
+        qos_baseline_capture(&udp, &base);
+        for (int on = 1; on >= 0; on--) {
+            qos_serve_datagrams(&udp, on);
+            assert_int_equal(get_int(udp.fd, SOL_UDP, UDP_GRO), on);
+            assert_int_equal(get_int(udp.fd, SOL_IP, IP_RECVERR), on);
+            if (path != PATH_V4)
+                assert_int_equal(get_int(udp.fd, SOL_IPV6, IPV6_RECVERR), on);
+        }
+        qos_serve_datagrams(&udp, true);
+        assert_int_equal(qos_baseline_restore(&udp, &base, &failed), options);
+        assert_int_equal(failed, 0);
+        assert_int_equal(get_int(udp.fd, SOL_UDP, UDP_GRO), 0);
+        assert_int_equal(get_int(udp.fd, SOL_IP, IP_RECVERR), 0);
+        close(udp.fd);
+        close(sender);
+    }
+}
+
+static void a_reflected_mark_has_its_priority_behind_it(void **state) {
+    for (enum path path = 0; path < PATH_MAX; path++) {
+        struct qos_baseline base;
+        struct settings set;
         struct connection c;
 
         connection_make(&c, path);
-        set_int(c.server.fd, SOL_SOCKET, SO_PRIORITY, 3);
-        assert_int_equal(qos_set_tos(&c.server, 0xb8), 0);
+        qos_baseline_capture(&c.listener, &base);
+        settings_defaults(&set);
+        assert_int_equal(qos_set_tos(&c.server, 0x88, &set, &base), 0);
+        assert_int_equal(get_int(c.server.fd, SOL_SOCKET, SO_PRIORITY), 2); /* the kernel's for AF41 */
+        assert_int_equal(settings_set_text(&set, setting_find("priority"), "3", NULL), 0);
+        assert_int_equal(qos_set_tos(&c.server, 0xb8, &set, &base), 0);
         assert_int_equal(get_int(c.server.fd, SOL_IP, IP_TOS) & 0xfc, 0xb8);
         if (path != PATH_V4)
             assert_int_equal(get_int(c.server.fd, SOL_IPV6, IPV6_TCLASS) & 0xfc, 0xb8);
         assert_int_equal(get_int(c.server.fd, SOL_SOCKET, SO_PRIORITY), 3);
+        settings_done(&set);
         connection_done(&c);
     }
 }
@@ -127,10 +164,14 @@ static void quickack_is_armed_again(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ipv4_tells_of_the_handshake),      cmocka_unit_test(ipv6_tells_of_the_latest_segment),
-        cmocka_unit_test(says_nothing_unless_armed),        cmocka_unit_test(labels),
-        cmocka_unit_test(datagrams_carry_mark_and_address), cmocka_unit_test(a_reflected_mark_leaves_the_priority),
+        cmocka_unit_test(ipv4_tells_of_the_handshake),
+        cmocka_unit_test(ipv6_tells_of_the_latest_segment),
+        cmocka_unit_test(says_nothing_unless_armed),
+        cmocka_unit_test(labels),
+        cmocka_unit_test(datagrams_carry_mark_and_address),
+        cmocka_unit_test(a_reflected_mark_has_its_priority_behind_it),
         cmocka_unit_test(quickack_is_armed_again),
+        cmocka_unit_test(a_datagram_socket_is_served_and_let_go),
     };
 
     return cmocka_run_group_tests_name("observe", tests, NULL, NULL);

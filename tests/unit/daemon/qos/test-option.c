@@ -35,12 +35,15 @@ static void knows_what_a_socket_is(void **state) {
 
 static void refuses_what_it_cannot_serve(void **state) {
     _cleanup_close_ int file = open("/dev/null", O_RDONLY | O_CLOEXEC),
-                        local = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+                        local = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0),
+                        mptcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
     struct qos_socket s = { .fd = 77 };
 
     assert_int_equal(qos_socket_init(&s, file), -ENOTSOCK);
     assert_int_equal(qos_socket_init(&s, -1), -EBADF);
     assert_int_equal(qos_socket_init(&s, local), -EAFNOSUPPORT);
+    if (mptcp >= 0) /* this kernel has it */
+        assert_int_equal(qos_socket_init(&s, mptcp), -ESOCKTNOSUPPORT);
     assert_int_equal(s.fd, 77);
 }
 

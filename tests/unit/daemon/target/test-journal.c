@@ -116,7 +116,7 @@ static struct target *start(int64_t rate, int64_t size) {
     struct target *t;
 
     memset(&stats, 0, sizeof(stats));
-    assert_int_equal(target_new(&target_journal, &conf, &t), 0);
+    assert_int_equal(target_new(&target_journal, &conf, 1, NULL, &t), 0);
     return t;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of the UDP engine share: the batch that a turn works on. See datagram.h for the whole.
+ * The batch that a turn of a UDP endpoint works on, and what sends it: for datagram.c and for targets that handle datagrams
+ * themselves. See datagram.h for the whole. On the worker that reads the endpoint.
  */
 #pragma once
 
@@ -24,6 +25,8 @@ struct datagram_cursor {
     unsigned group;
     bool singly;    /* the kernel does not take this group whole */
     uint16_t reply; /* of the group, the next one; its first unless it goes singly */
+    uint8_t tries;  /* errors that this message met, and that may have been an earlier one's */
+    uint8_t rests;  /* how often it has rested */
 };
 
 /* What was received, what was answered, what was sent: a worker has one for all its endpoints. An endpoint that must wait keeps
@@ -45,7 +48,8 @@ struct datagram_batch {
 #define DATAGRAM_CODED_SIZE ((size_t) 8 * DATAGRAM_SIZE_MAX)
 
 /* Sends all replies of the batch and clears it of them. False: the socket takes no more for now, and the endpoint's source waits
- * for it. An endpoint that is removed does not wait: what the socket does not take at once is dropped and counted. */
+ * for it. An endpoint that is removed does not wait: what the socket does not take at once is dropped and counted. So is what
+ * the device's queue refuses for too long. */
 bool datagram_send(struct endpoint_source *s, struct datagram_batch *b) _must_check_;
 
 /* The batch that the endpoint has kept, else the worker's, else a new one. The caller must hand it back by one of the two
@@ -55,6 +59,17 @@ struct datagram_batch *datagram_batch_take(struct endpoint_source *s) _must_chec
 void datagram_batch_keep(struct endpoint_source *s, struct datagram_batch *b);
 /* Nothing waits any more: the batch is for every endpoint of the worker again. */
 void datagram_batch_give_back(struct endpoint_source *s, struct datagram_batch *b);
+
+/* Counts the open message of the intake: datagrams, bytes, mark, drops. */
+void datagram_count_received(struct endpoint_source *s, const struct datagram_intake *in);
+/* Takes what came back for datagrams that were sent (IP_RECVERR, ip(7)), and counts it. */
+void datagram_take_errors(struct endpoint_source *s);
+/* The same of any socket: how many ICMP errors there were. *ret_pending: the last one's positive errno, or 0. */
+unsigned datagram_drain_errors(int fd, int *ret_pending);
+/* What every way of handling an endpoint's datagrams begins and ends with, and each turn: false: there is nothing to do. */
+void datagram_begin(struct endpoint_source *s);
+void datagram_end(struct endpoint_source *s);
+bool datagram_has_turn(struct endpoint_source *s, uint32_t events) _must_check_;
 
 /* The source signals when the socket has room. */
 void datagram_wait_room(struct endpoint_source *s);
