@@ -101,6 +101,7 @@ UNIT_OPTIONS = ("IPTOS=40", "ReceiveBuffer=64K", "SendBuffer=96K", "KeepAlive=ye
 CHANGES = ("dscp=EF", "receive_buffer=256K", "send_buffer=32K", "keepalive=off", "nodelay=true", "ttl=99")
 WAYS = {
     "restart": lambda: systemctl("restart", SERVICE),
+    "stop": lambda: (systemctl("stop", SERVICE), systemctl("start", SERVICE)),
     "crash": lambda: systemctl("kill", "--signal=SEGV", SERVICE),
     "kill": lambda: systemctl("kill", "--signal=KILL", SERVICE),
 }
