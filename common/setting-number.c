@@ -31,10 +31,12 @@ struct notation {
 static const struct notation notations[SETTING_TYPE_MAX] = {
     [SETTING_TYPE_INTEGER] = { unit_parse_integer, format_decimal, "a whole number", "5", NULL },
     [SETTING_TYPE_MARK] = { unit_parse_integer, format_hex, "a whole number", "42 or 0x2a", NULL },
-    [SETTING_TYPE_SIZE] = { unit_parse_size, unit_format_size, "a whole number of bytes", "64K", "B" },
-    [SETTING_TYPE_RATE] = { unit_parse_rate, unit_format_rate, "a whole number of bytes a second", "50Mbit", "bit" },
-    [SETTING_TYPE_DURATION] = { unit_parse_duration, unit_format_duration, "a whole number of microseconds", "200ms",
-                                "s" },
+    [SETTING_TYPE_SIZE] = { unit_parse_size, unit_format_size, "a size of whole bytes in B, K, M or G", "64K", "B" },
+    [SETTING_TYPE_RATE] = { unit_parse_rate, unit_format_rate,
+                            "a rate of whole bytes a second in bit, Kbit, Mbit, Gbit, Bps, KBps, MBps or GBps",
+                            "50Mbit", "bit" },
+    [SETTING_TYPE_DURATION] = { unit_parse_duration, unit_format_duration,
+                                "a duration of whole microseconds in us, ms, s, m or h", "200ms", "s" },
 };
 
 static int refuse_spelling(const struct setting *s, const char *text, char **ret_reason) {

@@ -67,22 +67,34 @@ static void offer_options(struct completion *c) {
             offer_joined(c, "--", option_row(i)->name, option_row(i)->help);
 }
 
-/* NULL: there is no daemon, or it says no; nothing is offered then. */
-static json_t *ask(struct completion *c, const char *method) {
+/* NULL: there is no daemon, or it says no; nothing is offered then. `listener` (may be NULL) is a parameter. */
+static json_t *ask(struct completion *c, const char *method, const char *listener) {
     json_t *reply;
 
-    if (call_daemon(c->ctl, method, json_object(), &reply) != STATUS_DONE)
+    if (call_daemon(c->ctl, method, call_put_text(json_object(), "listener", listener), &reply) != STATUS_DONE)
         return NULL;
     return reply;
 }
 
 static void offer_listeners(struct completion *c) {
-    json_t *reply = ask(c, "Listeners"), *listener;
+    json_t *reply = ask(c, "Listeners", NULL), *listener;
     size_t i;
 
     json_array_foreach(json_object_get(reply, "listeners"), i, listener) {
         const char *name = field_text(listener, "name");
         offer(c, name, strlen(name), field_text(listener, "target"));
+    }
+    json_decref(reply);
+}
+
+/* Of the listener that is named before. */
+static void offer_upstreams(struct completion *c) {
+    json_t *reply = ask(c, "Upstreams", c->place.first), *upstream;
+    size_t i;
+
+    json_array_foreach(json_object_get(reply, "upstreams"), i, upstream) {
+        const char *name = field_text(upstream, "upstream");
+        offer(c, name, strlen(name), field_text(upstream, "state"));
     }
     json_decref(reply);
 }
@@ -97,7 +109,7 @@ static void offer_profiles(struct completion *c) {
         offer(c, prefix, strlen(prefix), "a profile");
         return;
     }
-    reply = ask(c, "Show");
+    reply = ask(c, "Show", NULL);
     json_array_foreach(json_object_get(reply, "scopes"), i, scope) {
         if (streq(field_text(scope, "kind"), "profile"))
             offer_joined(c, prefix, field_text(scope, "name"), "profile");
@@ -171,10 +183,11 @@ static const struct {
     const char *placeholder;
     void (*offer)(struct completion *c);
 } kinds[] = {
-    { "VERB", offer_verbs },       { "LISTENER", offer_listeners },
-    { "SETTING", offer_settings }, { "SETTING=VALUE", offer_assignments },
-    { "LEVEL", offer_levels },     { "DSCP", offer_marks },
-    { "PATH", offer_paths },       { "profile:NAME", offer_profiles },
+    { "VERB", offer_verbs },         { "LISTENER", offer_listeners },
+    { "SETTING", offer_settings },   { "SETTING=VALUE", offer_assignments },
+    { "LEVEL", offer_levels },       { "DSCP", offer_marks },
+    { "PATH", offer_paths },         { "profile:NAME", offer_profiles },
+    { "UPSTREAM", offer_upstreams },
 };
 
 /* A placeholder; or a word that stands for itself ("settings"), or its beginning ("tcp:" of "tcp:HOST:PORT"). */

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "standard_fds.h"
 #include "text.h"
 #include "verb.h"
 
@@ -70,6 +71,7 @@ int main(int argc, char **argv) {
     _cleanup_(args_done) struct args args = { 0 };
     _cleanup_free_ char *reason = NULL;
 
+    standard_fds_fill();
     setlocale(LC_ALL, "");
     signal(SIGPIPE, SIG_IGN);
     if (args_parse(argc, (const char *const *) argv, &args, &reason) < 0)

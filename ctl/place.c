@@ -59,8 +59,8 @@ void place_find(const char *const *words, size_t n, struct place *ret) {
         } else if (!verb) {
             verb = words[i];
             p.verb = verb_find(verb);
-        } else {
-            n_words++;
+        } else if (n_words++ == 0) {
+            p.first = words[i];
         }
     }
     p.current = p.word;

@@ -11,6 +11,7 @@
 
 struct place {
     const struct verb *verb; /* NULL: none yet, or an unknown one */
+    const char *first;       /* the first word after it, finished; or NULL */
     const char *control;     /* the argument of --control, or NULL */
     const char *word;        /* the unfinished word; it may be empty */
     const char *current;     /* the part of it that is to be completed: of "--level=de" it is "de" */

@@ -257,6 +257,10 @@ enum status send_payloads(struct ctl *ctl) {
         return STATUS_USAGE;
     }
     r = plan.from_stdin ? plan_read(&plan, STDIN_FILENO) : 0;
+    if (r == -EFBIG) {
+        output_complain("standard input has more than the %zu bytes of one payload", plan_size_max(&plan));
+        return STATUS_FAILED;
+    }
     if (r < 0) {
         output_complain("cannot take the payload from standard input: %s",
                         r == -ENODATA ? "it is empty" : strerror(-r));

@@ -6,6 +6,7 @@
 
 #include "config.h"
 #include "daemon.h"
+#include "standard_fds.h"
 
 #define EXIT_USAGE 2
 
@@ -34,6 +35,7 @@ int main(int argc, char **argv) {
     bool check = false;
     int c;
 
+    standard_fds_fill();
     while ((c = getopt_long(argc, argv, "c:hV", long_options, NULL)) >= 0) {
         switch (c) {
         case 'c':

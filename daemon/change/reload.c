@@ -232,6 +232,10 @@ static void on_transaction(struct transaction *t) {
 static void on_settled(struct message *message, void *owner) {
     struct reload *r = CONTAINER_OF(message, struct reload, settled);
 
+    if (r->job.change->stopped) {
+        answer(r, CHANGE_BUSY, "the daemon is stopping");
+        return;
+    }
     transaction_run(&r->transaction, on_transaction, r);
 }
 

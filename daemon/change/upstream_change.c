@@ -55,7 +55,7 @@ static void end(struct upstream_job *j, enum change_status status, const char *r
 
     j->answer.status = status;
     j->answer.reason = reason;
-    if (status == CHANGE_DONE)
+    if (status == CHANGE_DONE && (!streq(j->answer.old, j->answer.new) || j->answer.closed > 0))
         report(j);
     j->done(&j->answer, j->userdata);
     upstream_job_free(j);

@@ -13,7 +13,10 @@
 /* How long a turn may compress and decompress before the worker's other sources have theirs. */
 #define CODING_USEC (2 * USEC_PER_MSEC)
 
-/* What answering needs, looked up once a turn. */
+/* The other sources of the worker wait meanwhile. */
+#define BATCHES_PER_TURN 4
+
+/* What answering needs, looked up once a batch. */
 struct turn {
     struct endpoint_source *s;
     struct datagram_batch *b;
@@ -253,13 +256,24 @@ static bool go_on(struct endpoint_source *s, struct datagram_batch *b) {
     return answer_all(&t);
 }
 
-static bool answer_new(struct endpoint_source *s, struct datagram_batch *b) {
+static bool answer_once(struct endpoint_source *s, struct datagram_batch *b) {
     struct turn t;
 
     b->routes.n = 0;
     datagram_intake_receive(&b->intake, s->source.fd, NULL);
     turn_init(&t, s, b);
     return answer_all(&t);
+}
+
+/* A full batch has more behind it, most likely. */
+static bool answer_new(struct endpoint_source *s, struct datagram_batch *b) {
+    for (unsigned i = 0; i < BATCHES_PER_TURN; i++) {
+        if (!answer_once(s, b))
+            return false;
+        if (b->intake.n < DATAGRAM_MESSAGES)
+            break;
+    }
+    return true;
 }
 
 static void turn(struct endpoint_source *s) {

@@ -88,12 +88,18 @@ static void read_client(const struct flow *f, struct leg_row *leg) {
     leg->tx_bytes = f->client.tx_bytes;
 }
 
-static void read_upstream(const struct flow *f, struct leg_row *leg) {
-    struct qos_socket s = engine_of(f)->upstream(f);
+/* False: this kind of flow has none. */
+static bool read_upstream(const struct flow *f, struct leg_row *leg) {
+    const struct engine *engine = engine_of(f);
+    struct qos_socket s;
     socklen_t size = sizeof(s.domain);
 
+    if (!engine->upstream)
+        return false;
+    s = engine->upstream(f);
     if (s.fd >= 0 && getsockopt(s.fd, SOL_SOCKET, SO_DOMAIN, &s.domain, &size) >= 0)
         read_socket(&s, leg);
+    return true;
 }
 
 static void fill_row(const struct worker *w, const struct flow *f, struct flow_row *row) {
@@ -105,11 +111,9 @@ static void fill_row(const struct worker *w, const struct flow *f, struct flow_r
         .set = effective_ref(f->client.set),
         .age_usec = w->loop.now_usec - f->opened_usec,
         .idle_usec = w->loop.now_usec - f->active_usec,
-        .relayed = engine_of(f)->upstream != NULL,
     };
     read_client(f, &row->client);
-    if (row->relayed)
-        read_upstream(f, &row->upstream);
+    row->relayed = read_upstream(f, &row->upstream);
     engine_of(f)->describe(w, f, row);
 }
 

@@ -106,6 +106,19 @@ def test_listeners_alone(daemon, verb):
     assert set(offered(verb, "", daemon=daemon)) == {"orders", "beside"}
 
 
+@pytest.mark.parametrize("verb", ["drain", "enable", "disable", "remove-upstream"])
+def test_upstreams_of_the_listener(serve, verb):
+    names = ["tcp:127.0.0.1:9", "udp:127.0.0.1:9"]
+    daemon = serve("tcp4", target="forward", upstream=names, beside=True)
+    assert offered(verb, "orders", "", daemon=daemon) == dict.fromkeys(names, "up")
+    assert set(offered(verb, "orders", "tcp:127", daemon=daemon)) == {"tcp:127.0.0.1:9"}
+    assert offered(verb, "beside", "", daemon=daemon) == offered(verb, "nobody", "", daemon=daemon) == {}
+
+
+def test_new_upstream():
+    assert set(offered("add-upstream", "orders", "")) == {"tcp:", "udp:", "unix:"}
+
+
 def test_control_socket_of_the_command_line_is_asked(daemon):
     assert set(offered("--control", daemon.control, "flows", "")) == {"orders", "beside"}
 

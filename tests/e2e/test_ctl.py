@@ -297,6 +297,8 @@ def test_send_of_a_size_and_of_standard_input(serve):
     assert sockqctl("send", endpoint("tcp", daemon.addresses[0]), "--size", "64K").status == 0
     assert sockqctl("send", endpoint("udp", daemon.addresses[1]), "--stdin", stdin="from standard input").status == 0
     daemon.wait_counters(rx_bytes=65536 + len("from standard input"))
+    too_much = sockqctl("send", endpoint("udp", daemon.addresses[1]), "--stdin", stdin="x" * 65508)
+    assert too_much.status == 1 and "65507 bytes" in too_much.err
 
 
 def test_send_to_nobody(tmp_path):
@@ -320,3 +322,15 @@ def test_send_needs_no_daemon():
         server.sendto(b"pong", peer)
         out, _ = process.communicate(timeout=DEADLINE)
         assert process.returncode == 0 and "pong" in out
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_closed_standard_descriptors(serve, closed):
+    """No socket becomes one of them; output that cannot be written is an error."""
+    daemon = serve("tcp4")
+    done = subprocess.run(["sh", "-c", f'exec "$0" --control "$1" status {closed}', SOCKQCTL, daemon.control],
+                          capture_output=True, text=True)
+    assert done.returncode == (1 if "1>&-" in closed else 0)
+    assert ("orders" in done.stdout) == ("1>&-" not in closed)
+    if closed == "1>&-":
+        assert "cannot write the output" in done.stderr

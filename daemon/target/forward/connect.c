@@ -69,12 +69,24 @@ static int destination(struct upstream *u, struct sockaddr_storage *ret, socklen
     return 0;
 }
 
+/* 1: connected, 0: under way. A near upstream has answered when connect() returns: asking once more is cheaper than waiting
+ * for a signal. */
+static int begin_connect(int fd, const struct sockaddr *to, socklen_t size) {
+    if (connect(fd, to, size) >= 0)
+        return 1;
+    if (errno != EINPROGRESS)
+        return -errno;
+    if (connect(fd, to, size) >= 0 || errno == EISCONN)
+        return 1;
+    return errno == EALREADY ? 0 : -errno;
+}
+
 /* 1: connected, 0: under way. */
 static int dial(const struct forward *forward, const struct flow *f, struct upstream *u, int *ret_fd) {
     _cleanup_close_ int fd = -EBADF;
     struct sockaddr_storage to;
     socklen_t size;
-    int r, connected;
+    int r;
 
     r = destination(u, &to, &size);
     if (r < 0)
@@ -85,17 +97,11 @@ static int dial(const struct forward *forward, const struct flow *f, struct upst
     r = prepare(forward, f, fd, to.ss_family);
     if (r < 0)
         return r;
-    connected = connect(fd, (struct sockaddr *) &to, size) >= 0;
-    if (!connected && errno != EINPROGRESS)
-        return -errno;
-    /* A near upstream has answered by now: asking once more is cheaper than waiting for a signal. What it answers is
-     * told only once. */
-    if (!connected)
-        connected = connect(fd, (struct sockaddr *) &to, size) >= 0 || errno == EISCONN;
-    if (!connected && errno != EALREADY && errno != EINPROGRESS)
-        return -errno;
+    r = begin_connect(fd, (struct sockaddr *) &to, size);
+    if (r < 0)
+        return r;
     *ret_fd = TAKE_FD(fd);
-    return connected;
+    return r;
 }
 
 static void hold(struct flow *f, struct upstream *u, int fd) {

@@ -38,10 +38,13 @@ class Admin:
         """An entry of the configuration and, with lines for it ("ListenStream=..."), a socket unit test-NAME.socket."""
         self._tree.setdefault("listeners", {})[name] = {"target": "ack", **keys}
         if socket_lines:
-            unit = f"test-{name}.socket"
             lines = ["[Socket]", f"Service={SERVICE}", f"FileDescriptorName={name}", *socket_lines, ""]
-            self.write(_UNITS / unit, "\n".join(lines))
-            self._sockets.append(unit)
+            self.socket(f"test-{name}.socket", "\n".join(lines))
+
+    def socket(self, unit, text):
+        """A socket unit; systemd does not know of it yet."""
+        self.write(_UNITS / unit, text)
+        self._sockets.append(unit)
 
     def remove(self, name):
         """From the configuration; its sockets stay."""

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Units of the service manager."""
+from pathlib import Path
+
 from harness.waiting import eventually
 
 from .command import must, run
 
 SERVICE = "sockqd.service"
 SOCKETS = ("sockqd-control.socket", "sockqd-tcp.socket", "sockqd-udp.socket")
+EXAMPLES = Path("/usr/share/doc/sockq/examples/systemd")
 DEFAULT = ("127.0.0.1", 8000)  # where sockqd-tcp.socket and sockqd-udp.socket listen
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from harness.sockets import ask_tcp, ask_udp
 from machine.command import ctl_json
-from machine.units import DEFAULT, SOCKETS, is_active, pid, show, wait_active
+from machine.units import DEFAULT, EXAMPLES, SERVICE, SOCKETS, is_active, pid, show, systemctl, wait_active
 
 HELLO = b"Hello, Server"
 
@@ -66,3 +66,19 @@ def test_names_decide_whatever_the_order_of_the_sockets(admin, order):
     served = {listener["name"]: listener["sockets"] for listener in ctl_json("listeners")["listeners"]}
     assert all(len(served[name]) == 3 for name in NAMES)
     assert {socket["origin"] for sockets in served.values() for socket in sockets} == {"systemd"}
+
+
+def test_listener_is_added_as_the_readme_says(admin):
+    """By the example of a socket unit. The restart starts it, and who is connected to others waits meanwhile."""
+    admin.start()
+    unit = "sockqd-orders.socket"
+    admin.socket(unit, EXAMPLES.joinpath(unit).read_text())
+    admin.listener("orders", reply="ordered")
+    admin.configure()
+    systemctl("enable", unit)
+    try:
+        systemctl("restart", SERVICE)
+        assert ask_tcp(("127.0.0.1", 7000), HELLO) == ask_udp(("127.0.0.1", 7000), HELLO) == b"ordered"
+        assert is_active(unit) and ask_tcp(DEFAULT, HELLO) == b"Received"
+    finally:
+        systemctl("disable", unit)

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: MIT
 """mark and priority 7, without CAP_NET_ADMIN and with the drop-in that gives it."""
-from pathlib import Path
-
 import pytest
 
 from harness.sockets import ask_tcp
 from machine.command import ctl, run
 from machine.kernel import socket_options
-from machine.units import DEFAULT, SERVICE, is_active, systemctl
+from machine.units import EXAMPLES, SERVICE, is_active, systemctl
 
-EXAMPLES = Path("/usr/share/doc/sockq/examples/systemd")
 ORDERS = ("127.0.0.1", 7000)
 SETTINGS = {"mark": "0x2a", "priority": "7"}
 

@@ -7,9 +7,7 @@ import pytest
 
 from harness.sockets import ask_tcp, ask_udp
 from machine.command import ctl_json, must, run
-from machine.units import DEFAULT, SERVICE, SOCKETS, pid, show
-
-EXAMPLES = Path("/usr/share/doc/sockq/examples/systemd")
+from machine.units import DEFAULT, EXAMPLES, SERVICE, SOCKETS, pid, show
 
 # drop-in: the highest exposure that is right for it
 EXPOSURE = {None: 1.2, "terminate-only.conf": 0.8, "net-admin.conf": 1.5}

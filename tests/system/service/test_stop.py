@@ -6,7 +6,7 @@ import pytest
 
 from harness.sockets import connect, read_exactly, read_to_end
 from harness.waiting import eventually
-from machine.units import DEFAULT, SERVICE, show, status, systemctl
+from machine.units import SERVICE, show, status, systemctl
 
 ORDERS = ("127.0.0.1", 7000)
 

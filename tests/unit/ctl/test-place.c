@@ -33,8 +33,10 @@ static void words_follow_the_synopsis(void **state) {
     assert_string_equal(p.current, "st");
     FIND(&p, "get", "");
     assert_expects(&p, "LISTENER|profile:NAME ");
+    assert_null(p.first);
     FIND(&p, "get", "orders", "");
     assert_expects(&p, "SETTING");
+    assert_string_equal(p.first, "orders");
     FIND(&p, "get", "orders", "dscp", "");
     assert_expects(&p, NULL);
     FIND(&p, "status", "");

@@ -42,7 +42,7 @@ static void expect_header(const void *data, size_t size, const char *from, const
 
     assert_non_null(longer);
     memcpy(longer, data, size);
-    memcpy(longer + size, "\n\r\nx", 4);
+    memcpy(longer + size, (const char[]){ '\n', '\r', '\n', 'x' }, 4);
     for (size_t i = 0; i < size; i++)
         assert_int_equal(read_header(data, i).result, -EAGAIN);
     for (size_t i = 0; i <= 4; i++) {
@@ -132,8 +132,8 @@ static void test_wrong_v1(void **state) {
 static void test_endless_v1(void **state) {
     char text[200];
 
-    memset(text, 'x', sizeof(text));
-    memcpy(text, "PROXY UNKNOWN ", 14);
+    (void) snprintf(text, sizeof(text), "PROXY UNKNOWN ");
+    memset(text + 14, 'x', sizeof(text) - 14);
     assert_int_equal(read_header(text, 106).result, -EAGAIN);
     assert_int_equal(read_header(text, 107).result, -EBADMSG);
     text[105] = '\r';
