@@ -34,16 +34,15 @@ void relay_deliver(struct worker *w, struct flow *f) {
     struct leg *to = f->relay.client_failed ? &f->relay.upstream : &f->client;
     int ignored;
     enum way_result result = way_run(w, f, way, true, &ignored);
+    bool over = result == WAY_RECEIVER_GONE || f->active_usec + DELIVER_USEC <= w->loop.now_usec;
 
     way->ended |= result == WAY_SENDER_GONE;
-    if (result == WAY_RECEIVER_GONE || f->active_usec + DELIVER_USEC <= w->loop.now_usec) {
-        end(w, f);
-    } else if (way_blocked(way)) {
+    if (!over && way_blocked(way)) {
         loop_modify(&w->loop, &to->source, EPOLLOUT);
         wheel_arm(&w->loop.wheel, &f->timer, f->active_usec + DELIVER_USEC);
-    } else if (!way->ended || recode_has_kept(recode_of_way(f, way))) {
+    } else if (!over && (!way->ended || recode_has_kept(recode_of_way(f, way)))) {
         worker_ready(w, f);
-    } else if (is_unacknowledged(f, to)) {
+    } else if (!over && is_unacknowledged(f, to)) {
         loop_modify(&w->loop, &to->source, 0);
         wheel_arm(&w->loop.wheel, &f->timer, w->loop.now_usec + LOOK_USEC);
     } else {
