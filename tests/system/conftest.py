@@ -2,7 +2,7 @@
 """sockq as a Debian package under a real systemd. tools/system makes the machines; each folder here is a place:
 
 build    a machine with the compiler, not booted, after the packages were made
-package  a booted machine that knows nothing of sockq; the packages are in /work
+package  a booted machine that knows nothing of sockq; the packages are in /out
 broken   a booted machine with sockq and bad.conf among its drop-ins from the first moment on
 service  a booted machine with sockq; also what debian/tests runs
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from .command import must, run
 
-FOLDER = Path("/work")
+FOLDER = Path("/out")
 NAMES = ("sockq-ctl", "sockq")
 
 

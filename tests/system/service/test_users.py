@@ -83,7 +83,7 @@ def test_daemon_runs_as_its_user_with_nothing_else(admin):
 def test_daemon_owns_nothing_but_its_state(admin):
     admin.start()
     must("sockqctl", "set", "default-tcp", "dscp=EF")
-    owned = must("find", "/", "-xdev", "(", "-path", "/proc", "-o", "-path", "/work", "-o", "-path", "/src", ")", "-prune",
+    owned = must("find", "/", "-xdev", "(", "-path", "/proc", "-o", "-path", "/out", "-o", "-path", "/src", ")", "-prune",
                  "-o", "(", "-user", DAEMON, "-o", "-group", DAEMON, ")", "-print").splitlines()
     owned += must("find", "/run", "-xdev", "-user", DAEMON, "-o", "-group", DAEMON).splitlines()
     assert set(owned) <= {"/var/lib/sockq"}
