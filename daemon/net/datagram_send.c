@@ -5,7 +5,7 @@
 #include "event.h"
 
 /* A send may tell of an ICMP error for an earlier message instead of its own: what meets more errors than this in a row is lost. */
-#define TRIES_MAX 3
+#define TRIES_MAX 15
 
 /* How long a reply waits for room in the device's queue, about half a second. A filter that drops its packets, tc(8), looks the
  * same: where waiting does not help nobody waits for a while, since all other peers of the endpoint wait as well. */

@@ -236,7 +236,7 @@ def test_source_client_without_the_capability(serve, closing):
     stream, datagrams = closing(open_upstream("tcp4")), closing(open_socket("udp4"))
     daemon = serve("tcp4", "udp4", target="forward", upstream=[text_of(stream), text_of(datagrams)], source="client",
                    max_failures=1, start_options={"prefix": as_user("--clear-groups"), "control_passed": True})
-    with connect(daemon.address) as client, pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError), connect(daemon.address) as client:
         client.recv(1)
     with udp_client(daemon.addresses[1]) as client:
         client.send(b"x")

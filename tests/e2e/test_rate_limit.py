@@ -290,7 +290,7 @@ def test_a_relay_goes_on_when_the_limit_goes(serve, closing, echo_upstream):
 
 def test_whom_a_proxy_header_names_is_the_source(serve, closing, echo_upstream):
     daemon = serve("tcp4", target="forward", upstream=[echo_upstream], accept_proxy=["127.0.0.0/8"],
-                   rate_limit_per_source="8Kbit,1K")
+                   rate_limit_per_source="8Kbit,1K", daemon={"workers": 1})
     budget = Budget(1000, 1024)
     for n in range(3):
         client = closing(connect(daemon.address))

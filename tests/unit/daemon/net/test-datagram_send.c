@@ -235,7 +235,7 @@ static void test_a_group_that_goes_singly_waits_in_the_middle(void **state) {
 }
 
 /* As often as a message is tried that the kernel does not want. */
-#define TRIES 4
+#define TRIES 16
 
 static void test_a_reply_that_fails_is_counted(void **state) {
     refuse(EPERM, false, TRIES);
