@@ -39,11 +39,11 @@ struct target_ops {
     int (*take_over)(void *state, const struct config_listener *conf, unsigned n_workers, void *before);
     /* Any thread, when the last flow that uses it went. */
     void (*stop)(void *state);
-    /* Worker. Handles one payload; *ret_reply (data NULL beforehand: no reply) is what goes back. It must stay valid as
-     * long as the payload does: it points into the payload, the state, or static memory. Must not block. */
     /* Of targets that do not take payloads: how TCP flows live, and how datagrams are handled. */
     const struct engine *engine;
     const struct datagram_ops *datagrams;
+    /* Worker. Handles one payload; *ret_reply (data NULL beforehand: no reply) is what goes back. It must stay valid as
+     * long as the payload does: it points into the payload, the state, or static memory. Must not block. */
     void (*payload)(void *state, struct stats *stats, const struct payload *payload, struct span *ret_reply);
     /* Main thread, about once a second; NULL when there is nothing to do. */
     void (*tick)(void *state);

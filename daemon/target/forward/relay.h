@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Relayed TCP flows, shared by the files of the engine: relay.c (life, events, timers), connect.c (finding and reaching an
+ * Relayed TCP flows, shared by the files of the engine: relay.c (life, events, timers), setup.c (the beginning), connect.c (finding and reaching an
  * upstream), greeting.c (PROXY headers of clients), ways.c (bytes from one leg to the other), broken.c (a leg that
  * failed). All on the worker that owns the flow.
  */
@@ -29,8 +29,25 @@ static inline struct forward *forward_of(const struct flow *f) {
     return f->view->target->state;
 }
 
-/* relay.c */
+/* ---- relay.c ---- */
+
 extern const struct engine relay_engine;
+
+/* The upstream is reached and knows who the client is: bytes flow from now on. May end the flow. */
+void relay_begin(struct worker *w, struct flow *f);
+/* For whichever of the flow's timeouts is next. */
+void relay_arm_timer(struct worker *w, struct flow *f);
+
+/* ---- setup.c ---- */
+
+/* The engine's open(). A flow that no upstream takes has been accepted all the same, and ends. */
+int relay_setup_open(struct worker *w, struct flow *f) _must_check_;
+/* Asks again whether an upstream that was crowded takes the flow. May end it. */
+void relay_connect_on(struct worker *w, struct flow *f);
+/* connect_timeout is over: the next upstream, or the end of the flow. */
+void relay_setup_expired(struct worker *w, struct flow *f);
+/* Gives back what only the beginning needed, if it is still there. */
+void relay_setup_done(struct flow *f);
 
 /* ---- connect.c ---- */
 
