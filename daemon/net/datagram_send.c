@@ -4,8 +4,10 @@
 #include "datagram_batch.h"
 #include "event.h"
 
-/* A send may tell of an ICMP error for an earlier message instead of its own: what meets more errors than this in a row is lost. */
-#define TRIES_MAX 15
+/* A send may tell of an ICMP error for an earlier message instead of its own: what meets this many errors in a row is lost, unless
+ * such messages do come in. Anybody can forge them, one for each try, but not for ever. */
+#define TRIES_MAX 16
+#define FLOODED_TRIES_MAX (32 * TRIES_MAX)
 
 /* How long a reply waits for room in the device's queue, about half a second. A filter that drops its packets, tc(8), looks the
  * same: where waiting does not help nobody waits for a while, since all other peers of the endpoint wait as well. */
@@ -96,9 +98,10 @@ static void add_message(struct datagram_batch *b, const struct datagram_cursor *
 
 static void fill_outbox(const struct endpoint_source *s, struct datagram_batch *b) {
     struct datagram_cursor c = b->cursor;
+    unsigned most = c.tries > 0 ? 1 : DATAGRAM_SENDS; /* another try should come before another error */
 
     b->outbox.n = b->outbox.n_iov = 0;
-    for (; b->outbox.n < DATAGRAM_SENDS && c.group < b->groups.n; step(s, b, &c))
+    for (; b->outbox.n < most && c.group < b->groups.n; step(s, b, &c))
         add_message(b, &c, is_whole(s, b, &c));
 }
 
@@ -148,6 +151,13 @@ static bool may_rest(struct endpoint_source *s, struct datagram_cursor *c) {
     return true;
 }
 
+/* May the error that the first message met have been its own? */
+static bool is_lost(struct endpoint_source *s, struct datagram_cursor *c) {
+    if (++c->tries % TRIES_MAX > 0)
+        return false;
+    return datagram_take_errors(s) == 0 || c->tries >= FLOODED_TRIES_MAX;
+}
+
 /* The first message of the outbox was refused. False: it must wait. */
 static bool on_refused(struct endpoint_source *s, struct datagram_batch *b, int error) {
     switch (judge(error, is_whole(s, b, &b->cursor))) {
@@ -175,7 +185,7 @@ static bool on_refused(struct endpoint_source *s, struct datagram_batch *b, int 
         on_never_whole(s);
         break;
     case LOST:
-        if (b->cursor.tries++ == TRIES_MAX)
+        if (is_lost(s, &b->cursor))
             on_lost(s, b, error);
         break;
     case AGAIN:

@@ -13,7 +13,7 @@ static struct live live;
 /* ---- sends that fail ---- */
 
 static _Atomic int send_errors[24]; /* of the next calls, 0 ends the list */
-static _Atomic bool send_never;    /* ENOBUFS until further notice */
+static _Atomic bool send_never;     /* ENOBUFS until further notice */
 static _Atomic unsigned n_failed;
 
 int __real_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags);
