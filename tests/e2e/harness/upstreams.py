@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Servers to forward to, each with a letter for a name, and a name server."""
+import re
 import shutil
 import socket
 import subprocess
@@ -114,7 +115,9 @@ class NameServer:
         self.resolv_conf.write_text(f"nameserver {host}\noptions timeout:1 attempts:1\n")
         self._command = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root",
                          f"--listen-address={host}", "--bind-interfaces", f"--local-ttl={ttl}", "--domain-needed",
-                         "--local=/example/", f"--addn-hosts={self._hosts}", "--pid-file"]
+                         "--local=/example/", f"--addn-hosts={self._hosts}", "--pid-file",
+                         "--log-queries", f"--log-facility={folder / 'queries'}"]
+        self._queries = folder / "queries"
         self._host = host
         self.process = None
         self.start()
@@ -134,6 +137,10 @@ class NameServer:
         """What it answers from now on: app=["127.0.0.2"] is about app.example."""
         self._hosts.write_text("".join(f"{address} {name}.example\n" for name, found in names.items() for address in found))
         self.process.send_signal(1)
+
+    def count(self, name):
+        """How often it was asked for name.example."""
+        return len(re.findall(rf"query\[\w+\] {name}\.example ", self._queries.read_text()))
 
     def stop(self):
         self.process.terminate()
