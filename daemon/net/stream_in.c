@@ -2,13 +2,11 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "members.h"
 #include "stream_internal.h"
 
 /* Decoded blocks a turn: one flow that inflates without end must not hold up the others. */
 #define DECODE_BLOCKS_PER_TURN 8
-
-/* decompression_max_ratio is judged from here on: short texts may well repeat themselves. */
-#define RATIO_FROM_BYTES (UINT64_C(1024) * 1024)
 
 static size_t io_buffer(const struct flow *f) {
     return (size_t) flow_setting(f, SETTING_IO_BUFFER).number;
@@ -129,49 +127,25 @@ static int decode_fault(const struct flow *f, size_t left, struct stream_fault *
     return -EBADMSG;
 }
 
-/* One decoder a member: consecutive members are one stream of payloads. */
-static int next_member(struct flow *f) {
-    if (f->coding.decoder && !f->coding.member_ended)
-        return 0;
-    if (f->coding.decoder)
-        f->coding.earlier_bytes += coder_out_bytes(f->coding.decoder);
-    f->coding.decoder = coder_free(f->coding.decoder);
-    f->coding.member_ended = false;
-    return decoder_new(f->decode_id, &f->coding.decoder);
-}
-
-/* Of one member counts what it comes to; the ratio is that of all, else many small ones would make a bomb. */
-static int check_output(const struct flow *f, size_t left, struct stream_fault *fault) {
-    uint64_t in = f->client.rx_bytes - left, member = coder_out_bytes(f->coding.decoder);
-    uint64_t out = f->coding.earlier_bytes + member;
-    uint64_t most = (uint64_t) flow_setting(f, SETTING_DECOMPRESSION_MAX_OUTPUT).number;
-    uint64_t ratio = (uint64_t) flow_setting(f, SETTING_DECOMPRESSION_MAX_RATIO).number;
-
-    if (most && member > most)
-        return decode_fault(f, left, fault, "more than decompression_max_output in");
-    if (ratio && out > RATIO_FROM_BYTES && out / ratio > in)
-        return decode_fault(f, left, fault, "more than decompression_max_ratio in");
-    return 0;
-}
-
 /* Decodes one block. 1: there may be more, 0: the input is used up, or an error. */
 static int decode_block(struct worker *w, struct flow *f, struct coder_io *io, struct stream_fault *fault) {
     size_t room = io_buffer(f);
     uint8_t *out = worker_scratch(w, SCRATCH_DECODED, room);
+    const char *excess;
     int r, result;
 
     if (!out)
         return -ENOMEM;
-    r = next_member(f);
+    r = members_next(&f->coding, f->decode_id);
     if (r < 0)
         return r;
     io->out = out;
     io->out_size = room;
     result = coder_decode(f->coding.decoder, io);
     f->coding.member_ended = result == CODER_END;
-    r = check_output(f, io->in_size, fault);
-    if (r < 0)
-        return r;
+    excess = members_exceed(&f->coding, &f->client.set->settings, f->client.rx_bytes - io->in_size);
+    if (excess)
+        return decode_fault(f, io->in_size, fault, excess);
     /* What came out before a fault was received all the same. */
     if (io->out_size < room) {
         r = deframe(w, f, out, room - io->out_size, false, fault);
@@ -282,7 +256,7 @@ int stream_feed_end(struct worker *w, struct flow *f, struct stream_fault *fault
         r = run_kept(w, f, true, fault);
     if (r < 0 || f->blocked || stream_has_kept(f) || !f->peer_done)
         return r;
-    if (f->coding.decoder && !f->coding.member_ended && coder_in_bytes(f->coding.decoder) > 0)
+    if (members_truncated(&f->coding))
         return decode_fault(f, 0, fault, "truncated");
     return deframe(w, f, NULL, 0, true, fault);
 }

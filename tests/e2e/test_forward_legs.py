@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Legs that compress, and the PROXY protocol on either leg."""
 import contextlib
+import gzip
 import random
 import socket
 import struct
@@ -9,7 +10,7 @@ import zlib
 import pytest
 
 from harness.bounds import Bystander
-from harness.relay import exchange, text_of
+from harness.relay import Reader, exchange, text_of
 from harness.sockets import address_of, connect, read_exactly, read_to_end
 from harness.traffic import WBITS, content
 
@@ -132,6 +133,22 @@ def test_bomb(relay):
         made.daemon.wait_log("decompression_max")
         bystander.assert_grown_below(24)
         bystander.assert_served()
+
+
+@pytest.mark.parametrize("leg", ["client", "upstream"])
+def test_bomb_of_many_members(relay, leg):
+    """Each of them is small enough not to be looked at alone."""
+    made = relay("tcp4", **{f"{leg}_leg": {"decompression": "gzip", "decompression_max_ratio": "100"}})
+    client, server = made.pair()
+    sender, receiver = (client, server) if leg == "client" else (server, client)
+    member = gzip.compress(bytes(1_000_000), 9)
+    reader = Reader(receiver)
+    with contextlib.suppress(ConnectionError):
+        sender.sendall(100 * member)
+        sender.shutdown(socket.SHUT_WR)
+    reader.join()
+    made.daemon.wait_log(f"<4>orders: .*decompression_max_ratio in compressed data from the {leg}")
+    assert reader.received.size < 4 * MEGABYTE
 
 
 # PROXY protocol

@@ -3,8 +3,7 @@
 
 #include <errno.h>
 
-/* decompression_max_ratio is judged from here on: short texts may well repeat themselves. */
-#define RATIO_FROM_BYTES (UINT64_C(1024) * 1024)
+#include "members.h"
 
 #define BLOCK_BYTES ((size_t) 64 * 1024)
 /* One flow that inflates without end must not hold up the others. */
@@ -56,6 +55,7 @@ struct out {
     const struct settings *to;
     recode_write_fn write;
     void *userdata;
+    uint64_t received; /* of the leg's bytes, up to the end of what is decoded now */
     bool blocked;
 };
 
@@ -101,30 +101,11 @@ static int refuse(const char **ret_reason, const char *reason) {
     return -EBADMSG;
 }
 
-static int check_output(const struct way_coding *c, const struct settings *from, const char **ret_reason) {
-    uint64_t in = coder_in_bytes(c->coder.decoder), out = coder_out_bytes(c->coder.decoder);
-    uint64_t most = (uint64_t) from->v[SETTING_DECOMPRESSION_MAX_OUTPUT].number;
-    uint64_t ratio = (uint64_t) from->v[SETTING_DECOMPRESSION_MAX_RATIO].number;
-
-    if (most && out > most)
-        return refuse(ret_reason, "more than decompression_max_output in compressed data");
-    if (ratio && out > RATIO_FROM_BYTES && out / ratio > in)
-        return refuse(ret_reason, "more than decompression_max_ratio in compressed data");
-    return 0;
-}
-
-static int next_member(struct way_coding *c) {
-    if (c->coder.decoder && !c->coder.member_ended)
-        return 0;
-    c->coder.decoder = coder_free(c->coder.decoder);
-    c->coder.member_ended = false;
-    return decoder_new(c->decode_id, &c->coder.decoder);
-}
-
 /* 1: there may be more, 0: the input is used up. */
 static int decode_block(struct out *o, const struct settings *from, struct coder_io *io, const char **ret_reason) {
     uint8_t *block = worker_scratch(o->w, SCRATCH_DECODED, BLOCK_BYTES);
-    int r = next_member(o->c), result;
+    int r = members_next(&o->c->coder, o->c->decode_id), result;
+    const char *excess;
 
     if (!block)
         return -ENOMEM;
@@ -134,13 +115,14 @@ static int decode_block(struct out *o, const struct settings *from, struct coder
     io->out_size = BLOCK_BYTES;
     result = coder_decode(o->c->coder.decoder, io);
     o->c->coder.member_ended = result == CODER_END;
-    r = check_output(o->c, from, ret_reason);
-    if (r >= 0)
-        r = pass(o, block, BLOCK_BYTES - io->out_size);
+    excess = members_exceed(&o->c->coder, from, o->received - io->in_size);
+    if (excess)
+        return refuse(ret_reason, excess);
+    r = pass(o, block, BLOCK_BYTES - io->out_size);
     if (r < 0)
         return r;
     if (result == -EBADMSG)
-        return refuse(ret_reason, "corrupt compressed data");
+        return refuse(ret_reason, "corrupt");
     return result < 0 ? result : result == CODER_OUTPUT || io->in_size > 0;
 }
 
@@ -188,20 +170,21 @@ static int finish(struct out *o, const char **ret_reason) {
     if (c->finished)
         return 0;
     c->finished = true;
-    if (!c->cut && c->coder.decoder && !c->coder.member_ended && coder_in_bytes(c->coder.decoder) > 0)
-        return refuse(ret_reason, "truncated compressed data");
+    if (!c->cut && members_truncated(&c->coder))
+        return refuse(ret_reason, "truncated");
     return c->encode_id == CODING_OFF ? 0 : encode(o, NULL, 0, CODER_FINISH);
 }
 
 int recode_run(struct worker *w, struct way_coding *c, const struct settings *from, const struct settings *to,
-               const uint8_t *data, size_t size, bool at_end, recode_write_fn write, void *userdata,
+               const uint8_t *data, size_t size, uint64_t received, bool at_end, recode_write_fn write, void *userdata,
                const char **ret_reason) {
-    struct out o = { .w = w, .c = c, .to = to, .write = write, .userdata = userdata };
+    struct out o = { w, c, to, write, userdata, .received = received - size };
     struct coder_io io = { .in = data, .in_size = size };
     int r = 0;
 
     if (c->in)
         r = feed_kept(&o, from, ret_reason);
+    o.received = received;
     if (r >= 0 && !c->in && !o.blocked && size > 0)
         r = feed(&o, from, &io, ret_reason);
     if (r >= 0)

@@ -38,11 +38,12 @@ static inline struct way_coding *recode_of_way(const struct flow *f, const struc
 /* Where the output goes: 0; 1: taken, but no more for now; negative: failed. */
 typedef int (*recode_write_fn)(void *userdata, const void *data, size_t size);
 
-/* Takes received bytes through both coders, as far as the receiver goes along, some blocks at a time; the rest is kept. `from` and `to` are the two legs'
- * settings. With `at_end` and nothing kept, the trailer as well. 0; -EBADMSG with *ret_reason (static): corrupt, truncated or
- * too much; -ENOMEM; what `write` returned. */
+/* Takes received bytes, the last ones of the `received` that there were in all, through both coders, as far as the receiver goes
+ * along, some blocks at a time; the rest is kept. `from` and `to` are the two legs' settings. With `at_end` and nothing kept, the
+ * trailer as well. 0; -EBADMSG with *ret_reason (static, see members_exceed()): corrupt, truncated or too much; -ENOMEM; what
+ * `write` returned. */
 int recode_run(struct worker *w, struct way_coding *c, const struct settings *from, const struct settings *to,
-               const uint8_t *data, size_t size, bool at_end, recode_write_fn write, void *userdata,
+               const uint8_t *data, size_t size, uint64_t received, bool at_end, recode_write_fn write, void *userdata,
                const char **ret_reason) _must_check_;
 /* Is there input that was kept? Unless the receiver is blocked, it wants another run. */
 static inline bool recode_has_kept(const struct way_coding *c) {

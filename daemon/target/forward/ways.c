@@ -145,8 +145,8 @@ static enum way_result refuse_coded(const struct run *r, const char *reason) {
     event_log(EVENT_DECODE_FAILED,
               EVENT_FIELDS({ FIELD_LISTENER, name }, { FIELD_FLOW, flow_id_format(r->f->id, id) },
                            { FIELD_PEER, address_format(&r->f->peer, peer) }),
-              "%s: flow %s from %s: %s from the %s, after %llu bytes; the flow is closed", name, id, peer, reason,
-              is_up(r) ? "client" : "upstream", (unsigned long long) r->from->rx_bytes);
+              "%s: flow %s from %s: %s compressed data from the %s, after %llu bytes; the flow is closed", name, id,
+              peer, reason, is_up(r) ? "client" : "upstream", (unsigned long long) r->from->rx_bytes);
     return sender_gone(r, -EBADMSG);
 }
 
@@ -155,7 +155,7 @@ static enum way_result code(const struct run *r, struct way_coding *c, const uin
     const struct settings *client = &set->settings, *upstream = &set->upstream;
     const char *reason = NULL;
     int result = recode_run(r->w, c, is_up(r) ? client : upstream, is_up(r) ? upstream : client, data, size,
-                            r->way->ended, write_coded, (void *) r, &reason);
+                            r->from->rx_bytes, r->way->ended, write_coded, (void *) r, &reason);
 
     if (result == -EBADMSG)
         return refuse_coded(r, reason);
