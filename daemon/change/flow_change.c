@@ -81,12 +81,13 @@ static uint64_t apply_daemon_settings(struct worker *w, struct flow *f, const st
     uint64_t kept = 0;
 
     for (enum setting_id id = 0; id < SETTING_MAX; id++) {
-        struct qos_result result;
+        struct qos_result result = { .outcome = QOS_NOT_APPLICABLE };
 
         if (!(keys & SETTING_BIT(id)) || !is_daemon_setting(id))
             continue;
         rate_change(w, f, id, set);
-        engine_of(f)->apply(w, f, id, set, &result);
+        if (!(engine_of(f)->unused & SETTING_BIT(id)))
+            engine_of(f)->apply(w, f, id, set, &result);
         if (result.outcome == QOS_DEFERRED)
             kept |= SETTING_BIT(id);
         if (c)

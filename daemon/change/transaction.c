@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "engine.h"
 #include "flow_change.h"
 
 /* ---- endpoints: main thread ---- */
@@ -11,18 +12,6 @@ static void count_endpoint(enum setting_id id, const struct qos_result *result, 
     struct transaction *t = userdata;
 
     tally_add(&t->tally, id, result, true);
-}
-
-/* Settings of the daemon itself: does a listening or datagram endpoint make use of them? */
-static bool daemon_setting_concerns(enum setting_id id, int type) {
-    static const uint64_t stream_only =
-            SETTING_BIT(SETTING_IO_BUFFER) | SETTING_BIT(SETTING_IDLE_TIMEOUT) | SETTING_BIT(SETTING_MAX_CONNECTIONS) |
-            SETTING_BIT(SETTING_MAX_CONNECTIONS_PER_SOURCE) | SETTING_BIT(SETTING_COMPRESSION_UNIT) |
-            SETTING_BIT(SETTING_PAYLOAD_LIMIT) | SETTING_BIT(SETTING_FRAME_TIMEOUT) |
-            SETTING_BIT(SETTING_CONNECT_TIMEOUT) | SETTING_BIT(SETTING_HALF_CLOSE_TIMEOUT) |
-            SETTING_BIT(SETTING_RATE_LIMIT_PER_FLOW);
-
-    return type == SOCK_STREAM || !(stream_only & SETTING_BIT(id));
 }
 
 static uint64_t daemon_keys(uint64_t keys) {
@@ -40,6 +29,7 @@ static uint64_t endpoint_keys(uint64_t keys) {
 
 static void apply_endpoint(struct transaction *t, const struct transaction_item *item, struct endpoint *e) {
     uint64_t own = daemon_keys(item->keys) & ~SETTINGS_UPSTREAM;
+    uint64_t used = own & ~engine_unused(item->view->target->ops, e->socket.type);
 
     endpoint_touch(e, endpoint_keys(item->keys));
     (void) qos_apply(&e->socket, &item->to->settings, endpoint_keys(item->keys), &e->baseline, count_endpoint, t);
@@ -48,7 +38,7 @@ static void apply_endpoint(struct transaction *t, const struct transaction_item 
 
         if (!(own & SETTING_BIT(id)))
             continue;
-        if (daemon_setting_concerns(id, e->socket.type))
+        if (used & SETTING_BIT(id))
             result = (struct qos_result){ .has_effective = true, .effective = item->to->settings.v[id] };
         tally_add(&t->tally, id, &result, true);
     }

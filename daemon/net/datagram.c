@@ -363,4 +363,15 @@ static void stop(struct endpoint_source *s) {
     datagram_end(s);
 }
 
-const struct datagram_ops datagram_ops = { .start = datagram_begin, .turn = turn_endpoint, .stop = stop };
+const struct datagram_ops datagram_ops = {
+    .start = datagram_begin,
+    .turn = turn_endpoint,
+    .stop = stop,
+    /* A datagram is a payload, and there are no flows. */
+    .unused = SETTING_BIT(SETTING_IO_BUFFER) | SETTING_BIT(SETTING_IDLE_TIMEOUT) |
+              SETTING_BIT(SETTING_COMPRESSION_UNIT) | SETTING_BIT(SETTING_PAYLOAD_LIMIT) |
+              SETTING_BIT(SETTING_FRAME_TIMEOUT) | SETTING_BIT(SETTING_CONNECT_TIMEOUT) |
+              SETTING_BIT(SETTING_HALF_CLOSE_TIMEOUT) | SETTING_BIT(SETTING_SESSION_TIMEOUT) |
+              SETTING_BIT(SETTING_RATE_LIMIT_PER_FLOW) | SETTING_BIT(SETTING_MAX_CONNECTIONS) |
+              SETTING_BIT(SETTING_MAX_CONNECTIONS_PER_SOURCE),
+};

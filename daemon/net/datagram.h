@@ -23,6 +23,7 @@ struct datagram_ops {
      * waiting for the socket; what it does not take is dropped and counted. */
     void (*stop)(struct endpoint_source *s);
     const struct engine *engine; /* of the flows that it makes, or NULL */
+    uint64_t unused;             /* without flows: what engine.unused is with them */
 };
 
 /* For targets that take payloads. */

@@ -33,6 +33,7 @@ struct engine {
     struct qos_socket (*upstream)(const struct flow *f);
     /* Whom the flow is relayed to; NULL: nobody yet. NULL where `upstream` is. */
     const struct upstream *(*to)(const struct flow *f);
+    uint64_t unused; /* settings of the daemon itself, SETTING_BIT()s, that mean nothing to such a flow */
 };
 
 /* Flows whose target takes payloads. */
@@ -44,4 +45,17 @@ static inline const struct engine *engine_of(const struct flow *f) {
     if (f->datagrams)
         return ops->datagrams->engine;
     return ops->engine ? ops->engine : &stream_engine;
+}
+
+static inline const struct datagram_ops *engine_datagrams(const struct target_ops *ops) {
+    return ops->datagrams ? ops->datagrams : &datagram_ops;
+}
+
+/* Settings of the daemon itself that mean nothing to what comes in through a socket of this type. */
+static inline uint64_t engine_unused(const struct target_ops *ops, int type) {
+    const struct datagram_ops *datagrams = engine_datagrams(ops);
+
+    if (type == SOCK_STREAM)
+        return ops->engine ? ops->engine->unused : stream_engine.unused;
+    return datagrams->engine ? datagrams->engine->unused : datagrams->unused;
 }

@@ -343,4 +343,6 @@ const struct engine stream_engine = {
     .apply = stream_apply,
     .changed = stream_arm_timer,
     .describe = describe,
+    .unused = SETTING_BIT(SETTING_CONNECT_TIMEOUT) | SETTING_BIT(SETTING_HALF_CLOSE_TIMEOUT) |
+              SETTING_BIT(SETTING_SESSION_TIMEOUT),
 };

@@ -182,10 +182,6 @@ static void on_retry(struct timer *timer) {
         s->datagrams->turn(s, 0);
 }
 
-static const struct datagram_ops *ops_of(const struct listener_view *view) {
-    return view->target->ops->datagrams ? view->target->ops->datagrams : &datagram_ops;
-}
-
 /* From now on like this; NULL: not at all. */
 static void handle_datagrams(struct endpoint_source *s, const struct datagram_ops *ops) {
     bool removed = s->removed;
@@ -226,7 +222,7 @@ int worker_add_endpoint(struct worker *w, struct endpoint *e, struct listener_vi
     s->next = w->endpoints;
     w->endpoints = s;
     if (!is_listening(s))
-        handle_datagrams(s, ops_of(s->view));
+        handle_datagrams(s, engine_datagrams(s->view->target->ops));
     r = watch(s);
     if (r < 0)
         worker_remove_endpoint(w, e);
@@ -279,7 +275,7 @@ void worker_set_view(struct worker *w, struct listener_view *view) {
     for (struct endpoint_source *s = w->endpoints; s; s = s->next)
         if (s->view && s->view->listener == view->listener) {
             if (s->datagrams)
-                handle_datagrams(s, ops_of(view));
+                handle_datagrams(s, engine_datagrams(view->target->ops));
             rate_change_view(w, s->view, view);
             listener_view_unref(s->view);
             s->view = listener_view_ref(view);

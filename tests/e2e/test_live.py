@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from harness.relay import text_of
 from harness.sockets import address_of, connect, open_socket, read_exactly, receive_marked, udp_client
 from harness.varlink import VarlinkError
 from harness.waiting import eventually
@@ -234,10 +235,30 @@ def test_receive_buffer_over_a_small_window_scale_is_limited(serve, closing):
     assert key["deferred"] == 1 and "window scale" in key["reason"]
 
 
-def test_not_applicable_to_datagrams(serve):
-    daemon = serve("udp4", target="echo")
-    result = daemon.set(settings={"nodelay": "false"})
-    assert key_of(result, "nodelay")["outcome"] == "not_applicable"
+RELAY_ONLY = {"connect_timeout": "3s", "half_close_timeout": "9s"}
+OF_TCP = {"nodelay": "false", "io_buffer": "32K", "idle_timeout": "9s", "max_connections": "7", "max_connections_per_source": "7",
+          "rate_limit_per_flow": "1Mbit", "defer_accept": "3s"}
+OF_PAYLOADS = {"compression_unit": "payload", "payload_limit": "9K", "frame_timeout": "9s"}
+
+
+@pytest.mark.parametrize("kind, target, settings", [
+    ("udp4", "echo", OF_TCP | OF_PAYLOADS | RELAY_ONLY | {"session_timeout": "9s"}),
+    ("tcp4", "echo", RELAY_ONLY | {"session_timeout": "9s"}),
+    ("tcp4", "forward", OF_PAYLOADS | {"session_timeout": "9s"}),
+    ("udp4", "forward",
+     OF_PAYLOADS | RELAY_ONLY | {"io_buffer": "32K", "idle_timeout": "9s", "compression": "zlib", "decompression": "auto",
+                                 "decompression_max_ratio": "9"}),
+])
+def test_not_applicable(serve, closing, kind, target, settings):
+    """Settings that mean nothing to what the listener does."""
+    upstream = closing(open_socket(kind))
+    daemon = serve(kind, target=target, **({"upstream": [text_of(upstream)]} if target == "forward" else {}))
+    client = closing(connect(daemon.address) if kind == "tcp4" else udp_client(daemon.address))
+    client.send(b"x")
+    daemon.wait_counters(rx_bytes=1)
+    keys = daemon.set(settings=settings)["keys"]
+    assert {key["setting"].removeprefix("upstream.") for key in keys} == set(settings)
+    assert {key["setting"]: key["outcome"] for key in keys if key["outcome"] != "not_applicable"} == {}
 
 
 def test_change_is_logged_with_old_new_scope_result_and_who(pair):

@@ -335,4 +335,6 @@ const struct engine relay_engine = {
     .describe = describe,
     .upstream = upstream_socket,
     .to = upstream_of,
+    .unused = SETTING_BIT(SETTING_COMPRESSION_UNIT) | SETTING_BIT(SETTING_PAYLOAD_LIMIT) |
+              SETTING_BIT(SETTING_FRAME_TIMEOUT) | SETTING_BIT(SETTING_SESSION_TIMEOUT),
 };

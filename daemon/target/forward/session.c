@@ -202,6 +202,11 @@ static const struct upstream *upstream_of(const struct flow *f) {
     return f->session->to;
 }
 
+/* Datagrams pass as they are. */
+#define CODING                                                                                                         \
+    (SETTING_BIT(SETTING_COMPRESSION) | SETTING_BIT(SETTING_DECOMPRESSION) |                                           \
+     SETTING_BIT(SETTING_DECOMPRESSION_MAX_RATIO) | SETTING_BIT(SETTING_DECOMPRESSION_MAX_OUTPUT))
+
 const struct engine session_engine = {
     .turn = turn,
     .expire = expire,
@@ -212,4 +217,8 @@ const struct engine session_engine = {
     .describe = describe,
     .upstream = upstream_socket,
     .to = upstream_of,
+    .unused = CODING | CODING << SETTING_UPSTREAM | SETTING_BIT(SETTING_IO_BUFFER) | SETTING_BIT(SETTING_IDLE_TIMEOUT) |
+              SETTING_BIT(SETTING_COMPRESSION_UNIT) | SETTING_BIT(SETTING_PAYLOAD_LIMIT) |
+              SETTING_BIT(SETTING_FRAME_TIMEOUT) | SETTING_BIT(SETTING_CONNECT_TIMEOUT) |
+              SETTING_BIT(SETTING_HALF_CLOSE_TIMEOUT),
 };
