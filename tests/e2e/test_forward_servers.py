@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""What people put behind a relay: nginx, dnsmasq, iperf3, and their own clients before it."""
+"""What people put behind a relay: nginx, sshd, dnsmasq, iperf3, and their own clients before it."""
+import contextlib
+import getpass
 import json
+import os
 import random
 import shutil
 import subprocess
 import threading
 import urllib.request
+from types import SimpleNamespace
 
 import pytest
 
@@ -98,6 +102,57 @@ def test_nginx(serve, program, tmp_path):
     daemon.wait_flows(0)
     counters = daemon.stats()["counters"]
     assert counters["errors"] == counters["upstream_errors"] == counters["resets"] == counters["lost_bytes"] == 0
+
+
+@pytest.fixture
+def ssh(program, closing, tmp_path):
+    """An sshd for whoever runs the tests, with .port and .options, those of ssh(1)."""
+    server = SimpleNamespace(port=free_port(), options=["-F", "none", "-i", tmp_path / "key"])
+    for key in ("host", "key"):
+        output_of("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / key)
+    for option in ("StrictHostKeyChecking=no", f"UserKnownHostsFile={tmp_path / 'known'}", "BatchMode=yes"):
+        server.options += ["-o", option]
+    conf = tmp_path / "sshd_config"
+    conf.write_text(f"""ListenAddress {LOOPBACK}:{server.port}
+                        HostKey {tmp_path / 'host'}
+                        AuthorizedKeysFile {tmp_path / 'key.pub'}
+                        StrictModes no
+                        PidFile none
+                        PermitRootLogin yes
+                        Subsystem sftp internal-sftp""")
+    if os.geteuid() == 0:
+        closing(contextlib.ExitStack()).enter_context(folder_of_sshd())
+    program("sshd", "-D", "-f", conf)
+    wait_listening(server.port)
+    return server
+
+
+@contextlib.contextmanager
+def folder_of_sshd():
+    """It wants one when it is root, and its service makes it."""
+    made = not os.path.exists("/run/sshd")
+    os.makedirs("/run/sshd", exist_ok=True)
+    yield
+    if made:
+        os.rmdir("/run/sshd")
+
+
+def test_ssh(serve, ssh, tmp_path):
+    """A file there and back by scp, and a command that is given one and gives it back."""
+    sent = tmp_path / "sent"
+    sent.write_bytes(random.Random(3).randbytes(30_000_000))
+    daemon = serve("tcp4", target="forward", upstream=[f"tcp:{LOOPBACK}:{ssh.port}"])
+    port, place = daemon.address[1], f"{getpass.getuser()}@{LOOPBACK}"
+    output_of("scp", *ssh.options, "-P", port, sent, f"{place}:{tmp_path}/there")
+    output_of("scp", *ssh.options, "-P", port, f"{place}:{tmp_path}/there", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == sent.read_bytes()
+    with sent.open("rb") as stream:
+        done = subprocess.run([path_of("ssh"), *map(str, ssh.options), "-p", str(port), place, "cat; exit 7"], stdin=stream,
+                              capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout) == (7, sent.read_bytes())
+    daemon.wait_flows(0)
+    counters = daemon.stats()["counters"]
+    assert counters["rx_bytes"] > 60_000_000 and counters["errors"] == counters["lost_bytes"] == 0
 
 
 def test_dnsmasq(serve, program):
