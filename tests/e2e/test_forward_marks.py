@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Target forward: the marks of both legs, what is passed on of them, and where connections to the upstream come from."""
+import random
 import socket
 import struct
 import subprocess
@@ -7,9 +8,10 @@ import subprocess
 import pytest
 
 from harness.daemon import as_user
-from harness.relay import accept, open_upstream, text_of
+from harness.relay import Mover, Reader, accept, open_upstream, text_of
 from harness.sockets import (IP_RECVTOS, IPV6_RECVTCLASS, IPV6_TCLASS, connect, open_socket, read_exactly, receive_marked,
                              set_tos, udp_client)
+from harness.waiting import eventually
 from harness.wire import Capture
 
 EF, CS1, AF41, AF21, LE = 46, 8, 34, 18, 1
@@ -176,6 +178,42 @@ def test_next_host_counts_the_marks_of_the_upstream_leg(make_daemon, link, closi
     both()
     after = link.counted("client")
     assert after[CS1] == before[CS1] and after[EF] >= 2 and after[0] == 0
+
+
+def test_swapped_marks_swap_the_classes_that_carry_them(make_daemon, link, closing):
+    """A congested link where the class of EF gets four fifths, that of LE the rest."""
+    classes = {"1:10": ("32mbit", EF, 60_000), "1:20": ("8mbit", LE, 60_000)}
+    link.divide("server", "40mbit", classes)
+    readers = []
+    with link.inside("client"):
+        listening = [closing(open_socket("tcp4", link.V4["client"])) for _ in classes]
+    daemon = make_daemon({"listeners": {
+        name: {"target": "forward", "upstream": [text_of(sock)], "upstream_leg": {"dscp": mark}, "listen": [f"tcp:127.0.0.1:{port}"]}
+        for name, sock, mark, port in zip(("gold", "rest"), listening, ("EF", "LE"), (7101, 7102))}},
+        prefix=link.command("server")).start()
+    for sock, port in zip(listening, (7101, 7102)):
+        sock.settimeout(30)
+        with link.inside("server"):
+            client = closing(connect(("127.0.0.1", port)))
+        readers.append(Reader(closing(accept(sock))))
+        Mover(client, 1 << 60, random.Random(port))
+
+    def carried():
+        """Of the next 3 MB: the share of the first class, and that of the first flow."""
+        before, begin = link.divided("server"), [reader.received.size for reader in readers]
+        eventually(lambda: sum(reader.received.size for reader in readers) >= sum(begin) + 3_000_000, "3 MB")
+        now, sizes = link.divided("server"), [reader.received.size for reader in readers]
+        by_class, by_flow = [now[name] - before[name] for name in classes], [b - a for a, b in zip(begin, sizes)]
+        return by_class[0] / sum(by_class), by_flow[0] / sum(by_flow)
+
+    def settled(low, high):
+        return eventually(lambda: (got := carried()) and low < got[1] < high and got, lambda: f"shares; they are {carried()}")
+
+    assert settled(0.7, 0.9)[0] == pytest.approx(0.8, abs=0.1)
+    daemon.ctl("set", "gold", "upstream.dscp=LE")
+    daemon.ctl("set", "rest", "upstream.dscp=EF")
+    assert settled(0.1, 0.3)[0] == pytest.approx(0.8, abs=0.1), "the first class carries the other flow now"
+    assert {flow["listener"] for flow in daemon.flows()} == {"gold", "rest"}, "all of it on the same connections"
 
 
 # Where connections come from

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -70,6 +71,26 @@ class Link:
         """What leaves an end does so at this rate, in words of tc(8); up to 1 MB of it waits."""
         _run("tc", "-n", self.names[end], "qdisc", "add", "dev", "sockq0", "root", "tbf", "rate", rate, "burst", "10k",
              "limit", "1m")
+
+    def divide(self, end, rate, classes):
+        """What leaves an end shares this rate by mark: {class: (guaranteed rate, DSCP, bytes that wait)}, the first one first. Each
+        may have all of it; other marks are of the last class. tc-htb(8)."""
+        def tc(*words):
+            _run("tc", "-n", self.names[end], *words[:2], "dev", "sockq0", *words[2:])
+
+        # A packet each, not a burst of them, so that a short queue is one.
+        _run("ip", "-n", self.names[end], "link", "set", "sockq0", "gso_max_segs", "1")
+        tc("qdisc", "add", "root", "handle", "1:", "htb", "default", list(classes)[-1].removeprefix("1:"))
+        tc("class", "add", "parent", "1:", "classid", "1:1", "htb", "rate", rate)
+        for priority, (name, (guaranteed, dscp, queue)) in enumerate(classes.items()):
+            tc("class", "add", "parent", "1:1", "classid", name, "htb", "rate", guaranteed, "ceil", rate, "prio", str(priority))
+            tc("qdisc", "add", "parent", name, "bfifo", "limit", str(queue))
+            tc("filter", "add", "parent", "1:", "protocol", "ip", "u32", "match", "ip", "tos", hex(dscp << 2), "0xfc", "flowid", name)
+
+    def divided(self, end):
+        """{class: bytes that it has sent}"""
+        listing = _run("tc", "-n", self.names[end], "-s", "class", "show", "dev", "sockq0")
+        return {name: int(sent) for name, sent in re.findall(r"^class htb (\S+) .*\n Sent (\d+) bytes", listing, re.M)}
 
     def count_received(self, end, port, dscps, which="sport"):
         """Counters at an end for what arrives from a port (with "dport": for one) with each of these marks."""
