@@ -188,7 +188,8 @@ def test_swapped_marks_swap_the_classes_that_carry_them(make_daemon, link, closi
     with link.inside("client"):
         listening = [closing(open_socket("tcp4", link.V4["client"])) for _ in classes]
     daemon = make_daemon({"listeners": {
-        name: {"target": "forward", "upstream": [text_of(sock)], "upstream_leg": {"dscp": mark}, "listen": [f"tcp:127.0.0.1:{port}"]}
+        name: {"target": "forward", "upstream": [text_of(sock)], "upstream_leg": {"dscp": mark, "congestion": "cubic"},
+               "listen": [f"tcp:127.0.0.1:{port}"]}
         for name, sock, mark, port in zip(("gold", "rest"), listening, ("EF", "LE"), (7101, 7102))}},
         prefix=link.command("server")).start()
     for sock, port in zip(listening, (7101, 7102)):
