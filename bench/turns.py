@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What jobs share: turns of servers within a round, a load generator against a server, a server that is skipped."""
+import random
+import time
 from dataclasses import dataclass
 
 import servers
-from processes import Failed, Load, cpus
+from processes import Failed, Load, cpus, until
 
 
 @dataclass
@@ -24,9 +26,9 @@ class Run:
 
 
 def in_turn(rows, number):
-    """Nobody is always the first."""
+    """In an order of this round's own: nobody is always the first, and nobody always follows the same one."""
     live = [row for row in rows if not row.skipped]
-    return live[number % len(live):] + live[:number % len(live)] if live else []
+    return random.Random(number).sample(live, len(live))
 
 
 def skip(row, reason):
@@ -34,6 +36,15 @@ def skip(row, reason):
     first, *rest = str(reason).split("\n")
     said = [line.removeprefix(first.split()[0] + ": ") for line in rest[-1:]]
     row.skipped, row.samples, row.wanted = " ".join([first, *said]), {}, None
+
+
+def settle(process):
+    """Until it works no more: what a load leaves behind, hundreds of children that end, would be at the next one's cost."""
+    def rests():
+        before = process.cpu_seconds()
+        time.sleep(0.05)
+        return process.cpu_seconds() - before < 0.002
+    until(rests, f"{process.name} comes to rest")
 
 
 def used(server, work):
@@ -44,6 +55,7 @@ def used(server, work):
     result = work()
     seconds = server.process.cpu_seconds() - before
     server.process.check()
+    settle(server.process)
     return result, seconds
 
 
