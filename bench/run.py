@@ -46,8 +46,10 @@ def arguments():
 
 
 def prepare_network():
-    """In our own network namespace: the loopback is up, and every connection over it has the same congestion control."""
+    """In our own network namespace: the loopback is up, every connection over it has the same congestion control, and none begins
+    with what an earlier one has found out about the path, tcp_metrics(8)."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    Path("/proc/sys/net/ipv4/tcp_no_metrics_save").write_text("1")
     for route in ROUTES:
         subprocess.run(["ip", "route", "replace", "local", route, "dev", "lo", "table", "local", "proto", "kernel",
                         "scope", "host", "src", "127.0.0.1", "congctl", CONGESTION], check=True)
