@@ -73,7 +73,6 @@ struct relay_way {
     bool shut;         /* and the receiver was told so */
     uint8_t large;     /* reads in a row that a pipe would be worth */
     uint8_t small;     /* splices in a row that it was not */
-    uint8_t alone;     /* reads in a row while the other way brought nothing */
     uint16_t switches; /* between copying and splicing; not more than it holds */
 };
 

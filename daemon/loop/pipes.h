@@ -9,7 +9,7 @@
 
 #include "macro.h"
 
-#define PIPE_SIZE ((size_t) 1024 * 1024)
+#define PIPE_SIZE ((size_t) 512 * 1024)
 #define PIPES_KEPT_MAX 16 /* drained ones that wait for the next borrower */
 
 struct pipe {

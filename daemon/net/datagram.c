@@ -15,9 +15,6 @@
 /* How long a turn may compress and decompress before the worker's other sources have theirs. */
 #define CODING_USEC (2 * USEC_PER_MSEC)
 
-/* The other sources of the worker wait meanwhile. */
-#define BATCHES_PER_TURN 4
-
 /* What answering needs, looked up once a batch. */
 struct turn {
     struct endpoint_source *s;
@@ -294,12 +291,11 @@ static bool answer_once(struct endpoint_source *s, struct datagram_batch *b) {
     return answer_all(&t);
 }
 
-/* A full batch has more behind it, most likely. */
 static bool answer_new(struct endpoint_source *s, struct datagram_batch *b) {
-    for (unsigned i = 0; i < BATCHES_PER_TURN; i++) {
+    for (unsigned i = 0; i < DATAGRAM_BATCHES; i++) {
         if (!answer_once(s, b))
             return false;
-        if (b->intake.n < DATAGRAM_MESSAGES)
+        if (!datagram_intake_is_full(&b->intake))
             break;
     }
     return true;

@@ -15,6 +15,7 @@
 #include "target_ops.h"
 
 #define DATAGRAM_MESSAGES 32
+#define DATAGRAM_BATCHES 4 /* at most of one endpoint in a turn: the worker's other sources wait meanwhile */
 #define DATAGRAM_SIZE_MAX 65535
 
 struct datagram_intake {
@@ -39,6 +40,10 @@ void datagram_intake_done(struct datagram_intake *in); /* accepts a zero-initial
  * of what was sent; *ret_error (may be NULL) is the last one, negative, or 0. */
 int datagram_intake_receive(struct datagram_intake *in, int fd, int *ret_error);
 
+/* There is more, most likely. */
+static inline bool datagram_intake_is_full(const struct datagram_intake *in) {
+    return in->n == DATAGRAM_MESSAGES;
+}
 /* Opens the next message. False: there is none. */
 bool datagram_intake_open(struct datagram_intake *in);
 /* Of the open message: who sent it. */

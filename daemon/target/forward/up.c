@@ -228,6 +228,14 @@ static void forward_batch(struct endpoint_source *s, struct datagram_batch *b) {
     send_all(&up);
 }
 
+static void forward_new(struct endpoint_source *s, struct datagram_batch *b) {
+    unsigned i = 0;
+
+    do
+        forward_batch(s, b);
+    while (++i < DATAGRAM_BATCHES && datagram_intake_is_full(&b->intake));
+}
+
 static void turn(struct endpoint_source *s, uint32_t events) {
     bool kept = s->kept;
     struct datagram_batch *b;
@@ -246,7 +254,7 @@ static void turn(struct endpoint_source *s, uint32_t events) {
     }
     loop_modify(&s->worker->loop, &s->source, EPOLLIN);
     if (!kept)
-        forward_batch(s, b);
+        forward_new(s, b);
     datagram_batch_give_back(s, b);
     if (kept)
         sessions_resume(s);

@@ -14,10 +14,6 @@
 #define LARGE_READS 2   /* so many large reads in a row: splice */
 #define SMALL_SPLICES 9 /* so many small splices in a row: copy again */
 
-/* A sender of small pieces that waits for no answer: what came meanwhile is taken along, so many times a read. */
-#define ALONE_READS 16
-#define MORE_READS 4
-
 struct run {
     struct worker *w;
     struct flow *f;
@@ -41,8 +37,6 @@ static void count_received(const struct run *r, size_t n) {
 
     r->f->active_usec = r->w->loop.now_usec;
     r->from->rx_bytes += n;
-    r->way->alone = MIN(r->way->alone + 1, ALONE_READS);
-    other_way(r)->alone = 0;
     if (r->limited)
         rate_charge(r->w, r->f, n);
     if (is_up(r)) {
@@ -197,34 +191,14 @@ static void judge_copy(struct relay_way *way, bool large) {
         count_switch(way);
 }
 
-/* Reads. *ret_error: what the socket told behind the first bytes; it tells only once. */
-static ssize_t receive(const struct run *r, uint8_t *data, size_t room, int *ret_error) {
-    ssize_t n = recv(r->from->source.fd, data, room, 0), more;
-
-    *ret_error = 0;
-    if (n <= 0 || (size_t) n >= SMALL_BYTES || r->way->alone < ALONE_READS)
-        return n;
-    for (unsigned i = 0; i < MORE_READS && (size_t) n < room; i++) {
-        more = recv(r->from->source.fd, data + n, room - (size_t) n, 0);
-        if (more <= 0) {
-            r->way->ended = more == 0;
-            *ret_error = more < 0 && !is_for_later(errno) ? -errno : 0;
-            break;
-        }
-        n += more;
-    }
-    return n;
-}
-
 static enum way_result copy(const struct run *r, struct way_coding *c) {
     size_t room = (size_t) flow_setting(r->f, SETTING_IO_BUFFER).number;
     uint8_t *data = worker_scratch(r->w, SCRATCH_IN, room);
     ssize_t n, sent;
-    int error;
 
     if (!data)
         return WAY_ON; /* level-triggered: it comes again */
-    n = receive(r, data, MIN(room, r->room), &error);
+    n = recv(r->from->source.fd, data, MIN(room, r->room), 0);
     if (n < 0)
         return is_for_later(errno) ? WAY_ON : sender_gone(r, -errno);
     if (n == 0) {
@@ -232,11 +206,8 @@ static enum way_result copy(const struct run *r, struct way_coding *c) {
         return c ? code(r, c, NULL, 0) : WAY_ON;
     }
     count_received(r, (size_t) n);
-    if (c) {
-        enum way_result result = code(r, c, data, (size_t) n);
-
-        return result == WAY_ON && error < 0 ? sender_gone(r, error) : result;
-    }
+    if (c)
+        return code(r, c, data, (size_t) n);
     judge_copy(r->way, (size_t) n >= MIN(LARGE_BYTES, room));
     sent = send_some(r, data, (size_t) n);
     if (sent < 0)
@@ -244,7 +215,7 @@ static enum way_result copy(const struct run *r, struct way_coding *c) {
     r->way->in_pipe = false;
     if (sent < n && pool_append(&r->w->pool, &r->way->held, data + sent, (size_t) (n - sent)) < 0)
         return receiver_gone(r, -ENOMEM);
-    return error < 0 ? sender_gone(r, error) : WAY_ON;
+    return WAY_ON;
 }
 
 /* Back to copying when pieces are small. */
