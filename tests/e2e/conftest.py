@@ -132,7 +132,16 @@ def relay(serve, closing, tmp_path):
 
 @pytest.fixture
 def link(closing):
+    return closing(_namespaces(netns.Link))
+
+
+@pytest.fixture
+def routed(closing):
+    return closing(_namespaces(netns.Routed))
+
+
+def _namespaces(kind):
     reason = netns.why_not()
     if reason:
         pytest.skip(reason)
-    return closing(netns.Link())
+    return kind()

@@ -147,37 +147,50 @@ def test_mark_of_each_datagram_is_passed_on(serve, closing, kind, to):
 
 
 @pytest.mark.parametrize("version", ["4", "6"])
-def test_next_host_counts_the_marks_of_the_upstream_leg(make_daemon, link, closing, version):
-    """Across a veth pair: TCP from the SYN on, UDP, and both after a change."""
-    end = (link.V4 if version == "4" else link.V6)
-    bracketed = {name: host if version == "4" else f"[{host}]" for name, host in end.items()}
-    with link.inside("client"):
-        stream = closing(open_socket(f"tcp{version}", end["client"], 7200))
-        datagrams = closing(open_socket(f"udp{version}", end["client"], 7200))
+def test_router_counts_the_marks_of_both_legs(make_daemon, routed, closing, version):
+    """Between the relay and those at either side: TCP from the SYN on, UDP, and both after a change of each leg."""
+    at = routed.V4 if version == "4" else routed.V6
+    text = {name: host if version == "4" else f"[{host}]" for name, host in at.items()}
+    with routed.inside("upstream"):
+        stream = closing(open_socket(f"tcp{version}", at["upstream"], 7200))
+        datagrams = closing(open_socket(f"udp{version}", at["upstream"], 7200))
     for sock in (stream, datagrams):
         sock.settimeout(30)
     daemon = make_daemon({"listeners": {"orders": {
-        "target": "forward", "upstream_leg": {"dscp": "CS1"}, "upstream": [f"{p}:{bracketed['client']}:7200" for p in ("tcp", "udp")],
-        "listen": [f"{p}:{bracketed['server']}:7100" for p in ("tcp", "udp")]}}}, prefix=link.command("server")).start()
-    link.count_received("client", 7200, [0, CS1, EF], "dport")
-    with link.inside("client"):
-        client = closing(connect((end["server"], 7100)))
-        asker = closing(udp_client((end["server"], 7100)))
+        "target": "forward", "client_leg": {"dscp": "AF21"}, "upstream_leg": {"dscp": "CS1"},
+        "upstream": [f"{p}:{text['upstream']}:7200" for p in ("tcp", "udp")],
+        "listen": [f"{p}:{text['relay']}:7100" for p in ("tcp", "udp")]}}}, prefix=routed.command("relay")).start()
+    marks = (0, AF21, CS1, EF, LE)
+    routed.count("router", 7100, marks, "sport", "forward", "client_leg")
+    routed.count("router", 7200, marks, "dport", "forward", "upstream_leg")
+    with routed.inside("client"):
+        client = closing(connect((at["relay"], 7100)))
+        asker = closing(udp_client((at["relay"], 7100)))
     server = closing(accept(stream))
 
     def both():
+        """Two packets at least of each protocol on each leg."""
         client.sendall(b"x")
         assert read_exactly(server, 1) == b"x"
+        server.sendall(b"y")
+        assert read_exactly(client, 1) == b"y"
         asker.send(b"x")
-        assert datagrams.recv(64) == b"x"
+        data, session = datagrams.recvfrom(64)
+        datagrams.sendto(b"y", session)
+        assert (data, asker.recv(64)) == (b"x", b"y")
+
+    def passed(leg):
+        return {mark: n for mark, n in routed.counted("router", leg).items() if n}
 
     both()
-    before = link.counted("client")
-    assert before[CS1] >= 4 and before[EF] == before[0] == 0
-    daemon.set(settings={"upstream.dscp": "EF"})
+    assert set(passed("client_leg")) == {AF21} and set(passed("upstream_leg")) == {CS1}
+    daemon.set(settings={"client.dscp": "EF", "upstream.dscp": "LE"})
+    before = passed("client_leg")[AF21], passed("upstream_leg")[CS1]
+    assert min(before) >= 4, "SYN, data and datagram"
     both()
-    after = link.counted("client")
-    assert after[CS1] == before[CS1] and after[EF] >= 2 and after[0] == 0
+    after = passed("client_leg"), passed("upstream_leg")
+    assert after[0].pop(EF) >= 2 and after[1].pop(LE) >= 2
+    assert after == ({AF21: before[0]}, {CS1: before[1]}), "nothing goes on as before"
 
 
 def test_swapped_marks_swap_the_classes_that_carry_them(make_daemon, link, closing):

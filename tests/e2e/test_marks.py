@@ -212,7 +212,7 @@ def test_next_host_counts_the_marks(make_daemon, link, version):
     daemon = make_daemon({"profiles": {"base": {"dscp": "CS1"}},
                           "listeners": {"orders": {"target": "echo", "profile": "base", "listen": [endpoint]}}},
                          prefix=link.command("server")).start()
-    link.count_received("client", port, [0, CS1, EF])
+    link.count("client", port, [0, CS1, EF])
     client = subprocess.Popen([*link.command("client"), sys.executable, "-c", CLIENT, host, str(port)],
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:

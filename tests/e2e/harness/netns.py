@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Two network namespaces joined by a veth pair, with an nft counter for each DSCP that arrives."""
+"""Network namespaces joined by veth pairs, with an nft counter for each DSCP that arrives or passes."""
 import contextlib
 import ctypes
 import json
@@ -26,27 +26,27 @@ def _run(*command):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-class Link:
-    """server (10.213.0.1, fd5c::1) and client (10.213.0.2, fd5c::2), in namespaces of unique names."""
+class _Namespaces:
+    """Of unique names."""
 
-    V4 = {"server": "10.213.0.1", "client": "10.213.0.2"}
-    V6 = {"server": "fd5c::1", "client": "fd5c::2"}
-
-    def __init__(self):
-        self.names = {end: f"sockq-{os.getpid()}-{end}" for end in self.V4}
+    def __init__(self, *ends):
+        self.names = {end: f"sockq-{os.getpid()}-{end}" for end in ends}
         try:
             for name in self.names.values():
                 _run("ip", "netns", "add", name)
-            _run("ip", "link", "add", "sockq0", "netns", self.names["server"], "type", "veth",
-                 "peer", "name", "sockq0", "netns", self.names["client"])
-            for end, name in self.names.items():
-                for word in (["addr", "add", self.V4[end] + "/24", "dev", "sockq0"],
-                             ["addr", "add", self.V6[end] + "/64", "dev", "sockq0", "nodad"],
-                             ["link", "set", "sockq0", "up"], ["link", "set", "lo", "up"]):
-                    _run("ip", "-n", name, *word)
+                _run("ip", "-n", name, "link", "set", "lo", "up")
+            self._join_all()
         except BaseException:
             self.close()
             raise
+
+    def _join(self, end, device, addresses, other, other_device, other_addresses):
+        _run("ip", "link", "add", device, "netns", self.names[end], "type", "veth", "peer", "name", other_device, "netns",
+             self.names[other])
+        for end, device, addresses in ((end, device, addresses), (other, other_device, other_addresses)):
+            for address in addresses:
+                _run("ip", "-n", self.names[end], "addr", "add", address, "dev", device, *(["nodad"] if ":" in address else []))
+            _run("ip", "-n", self.names[end], "link", "set", device, "up")
 
     def command(self, end):
         """The prefix that runs a command at an end."""
@@ -66,6 +66,43 @@ class Link:
                 yield
             finally:
                 enter(home.fileno())
+
+    def count(self, end, port, dscps, which="sport", hook="input", table="sockq"):
+        """Counters at an end for what arrives there (hook "forward": passes) from a port (with "dport": for one) with each of
+        these marks. More of them at one end: each a table of its own."""
+        rules = [f"add table inet {table}; add chain inet {table} seen {{ type filter hook {hook} priority 0; }}"]
+        for dscp in dscps:
+            rules.append(f"add counter inet {table} dscp{dscp}")
+            for family in ("ip", "ip6"):
+                for protocol in ("tcp", "udp"):
+                    rules.append(f"add rule inet {table} seen {family} dscp {dscp} {protocol} {which} {port} "
+                                 f"counter name dscp{dscp}")
+        subprocess.run([*self.command(end), "nft", "-f", "-"], input="\n".join(rules), text=True, check=True,
+                       capture_output=True)
+
+    def counted(self, end, table="sockq"):
+        """{dscp: packets}"""
+        listing = json.loads(_run(*self.command(end), "nft", "-j", "list", "counters", "table", "inet", table))
+        return {int(item["counter"]["name"][4:]): item["counter"]["packets"]
+                for item in listing["nftables"] if "counter" in item}
+
+    def close(self):
+        for name in self.names.values():
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+
+
+class Link(_Namespaces):
+    """server (10.213.0.1, fd5c::1) and client (10.213.0.2, fd5c::2)."""
+
+    V4 = {"server": "10.213.0.1", "client": "10.213.0.2"}
+    V6 = {"server": "fd5c::1", "client": "fd5c::2"}
+
+    def __init__(self):
+        super().__init__(*self.V4)
+
+    def _join_all(self):
+        ends = [(end, "sockq0", [self.V4[end] + "/24", self.V6[end] + "/64"]) for end in self.V4]
+        self._join(*ends[0], *ends[1])
 
     def slow_down(self, end, rate):
         """What leaves an end does so at this rate, in words of tc(8); up to 1 MB of it waits."""
@@ -92,24 +129,22 @@ class Link:
         listing = _run("tc", "-n", self.names[end], "-s", "class", "show", "dev", "sockq0")
         return {name: int(sent) for name, sent in re.findall(r"^class htb (\S+) .*\n Sent (\d+) bytes", listing, re.M)}
 
-    def count_received(self, end, port, dscps, which="sport"):
-        """Counters at an end for what arrives from a port (with "dport": for one) with each of these marks."""
-        rules = [f"add table inet sockq; add chain inet sockq in {{ type filter hook input priority 0; }}"]
-        for dscp in dscps:
-            rules.append(f"add counter inet sockq dscp{dscp}")
-            for family in ("ip", "ip6"):
-                for protocol in ("tcp", "udp"):
-                    rules.append(f"add rule inet sockq in {family} dscp {dscp} {protocol} {which} {port} "
-                                 f"counter name dscp{dscp}")
-        subprocess.run([*self.command(end), "nft", "-f", "-"], input="\n".join(rules), text=True, check=True,
-                       capture_output=True)
 
-    def counted(self, end):
-        """{dscp: packets}"""
-        listing = json.loads(_run(*self.command(end), "nft", "-j", "list", "counters", "table", "inet", "sockq"))
-        return {int(item["counter"]["name"][4:]): item["counter"]["packets"]
-                for item in listing["nftables"] if "counter" in item}
+class Routed(_Namespaces):
+    """client, relay and upstream, each at a link of its own to the router between them."""
 
-    def close(self):
-        for name in self.names.values():
-            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+    ENDS = ("client", "relay", "upstream")
+    V4 = {end: f"10.214.{i}.2" for i, end in enumerate(ENDS)}
+    V6 = {end: f"fd5d:{i}::2" for i, end in enumerate(ENDS)}
+
+    def __init__(self):
+        super().__init__("router", *self.ENDS)
+
+    def _join_all(self):
+        for i, end in enumerate(self.ENDS):
+            self._join(end, "sockq0", [self.V4[end] + "/24", self.V6[end] + "/64"],
+                       "router", f"sockq{i}", [f"10.214.{i}.1/24", f"fd5d:{i}::1/64"])
+            for gateway in (f"10.214.{i}.1", f"fd5d:{i}::1"):
+                _run("ip", "-n", self.names[end], "route", "add", "default", "via", gateway)
+        _run(*self.command("router"), "sh", "-c",
+             "echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding")
