@@ -17,7 +17,7 @@ struct engine;
 struct datagram_ops {
     /* Before an endpoint is watched. */
     void (*start)(struct endpoint_source *s);
-    /* One turn: sends what waits, then receives one batch. `events` of epoll; 0: its rest is over. */
+    /* One turn: sends what waits, then receives, up to DATAGRAM_BATCHES. `events` of epoll; 0: its rest is over. */
     void (*turn)(struct endpoint_source *s, uint32_t events);
     /* The endpoint goes, or is handled otherwise from now on (s->removed is set): what was received is answered without
      * waiting for the socket; what it does not take is dropped and counted. */

@@ -62,9 +62,9 @@ void datagram_batch_give_back(struct endpoint_source *s, struct datagram_batch *
 
 /* Counts the open message of the intake: datagrams, bytes, mark, drops. */
 void datagram_count_received(struct endpoint_source *s, const struct datagram_intake *in);
-/* Takes what came back for datagrams that were sent (IP_RECVERR, ip(7)), and counts it: how many ICMP errors there were. */
-unsigned datagram_take_errors(struct endpoint_source *s);
-/* The same of any socket, without the count. *ret_pending: the last one's positive errno, or 0. */
+/* Takes what came back for datagrams that were sent (IP_RECVERR, ip(7)), and counts it. False: there was none. */
+bool datagram_take_errors(struct endpoint_source *s);
+/* Takes it from any socket, and tells how many ICMP errors there were. *ret_pending: the last one's positive errno, or 0. */
 unsigned datagram_drain_errors(int fd, int *ret_pending);
 /* What every way of handling an endpoint's datagrams begins and ends with, and each turn: false: there is nothing to do. */
 void datagram_begin(struct endpoint_source *s);

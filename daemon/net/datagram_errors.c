@@ -42,10 +42,10 @@ unsigned datagram_drain_errors(int fd, int *ret_pending) {
     return n_icmp;
 }
 
-unsigned datagram_take_errors(struct endpoint_source *s) {
+bool datagram_take_errors(struct endpoint_source *s) {
     int pending;
     unsigned n_icmp = datagram_drain_errors(s->source.fd, &pending);
 
     stats_add(worker_stats(s->worker, s->view), STAT_ICMP_ERRORS, n_icmp);
-    return n_icmp;
+    return n_icmp > 0 || pending != 0;
 }

@@ -44,6 +44,7 @@ int datagram_intake_receive(struct datagram_intake *in, int fd, int *ret_error);
 static inline bool datagram_intake_is_full(const struct datagram_intake *in) {
     return in->n == DATAGRAM_MESSAGES;
 }
+
 /* Opens the next message. False: there is none. */
 bool datagram_intake_open(struct datagram_intake *in);
 /* Of the open message: who sent it. */

@@ -4,8 +4,8 @@
 #include "datagram_batch.h"
 #include "event.h"
 
-/* A send may tell of an ICMP error for an earlier message instead of its own: what meets this many errors in a row is lost, unless
- * such messages do come in. Anybody can forge them, one for each try, but not for ever. */
+/* A send may tell of an ICMP error for an earlier reply instead of its own: one that meets this many errors in a row is lost, unless
+ * ICMP errors do come in. Anybody can forge them, one for each try: then it is tried longer, but not for ever. */
 #define TRIES_MAX 16
 #define FLOODED_TRIES_MAX (32 * TRIES_MAX)
 
@@ -151,11 +151,11 @@ static bool may_rest(struct endpoint_source *s, struct datagram_cursor *c) {
     return true;
 }
 
-/* May the error that the first message met have been its own? */
-static bool is_lost(struct endpoint_source *s, struct datagram_cursor *c) {
+/* Counts one more error of the first message: should it be tried again? */
+static bool may_try(struct endpoint_source *s, struct datagram_cursor *c) {
     if (++c->tries % TRIES_MAX > 0)
-        return false;
-    return datagram_take_errors(s) == 0 || c->tries >= FLOODED_TRIES_MAX;
+        return true;
+    return datagram_take_errors(s) && c->tries < FLOODED_TRIES_MAX;
 }
 
 /* The first message of the outbox was refused. False: it must wait. */
@@ -185,7 +185,7 @@ static bool on_refused(struct endpoint_source *s, struct datagram_batch *b, int 
         on_never_whole(s);
         break;
     case LOST:
-        if (is_lost(s, &b->cursor))
+        if (!may_try(s, &b->cursor))
             on_lost(s, b, error);
         break;
     case AGAIN:

@@ -39,6 +39,7 @@ struct engine {
 /* Flows whose target takes payloads. */
 extern const struct engine stream_engine;
 
+/* How this flow lives. */
 static inline const struct engine *engine_of(const struct flow *f) {
     const struct target_ops *ops = f->view->target->ops;
 
@@ -47,6 +48,7 @@ static inline const struct engine *engine_of(const struct flow *f) {
     return ops->engine ? ops->engine : &stream_engine;
 }
 
+/* How datagrams to this target are handled. */
 static inline const struct datagram_ops *engine_datagrams(const struct target_ops *ops) {
     return ops->datagrams ? ops->datagrams : &datagram_ops;
 }

@@ -8,7 +8,6 @@
 #define BEGUN_PLAIN "the stream has begun uncompressed; new flows are compressed"
 #define DECODE_FIXED "the format of a stream's input is fixed when it begins"
 #define UNIT_FIXED "what is one compressed whole is fixed when a stream begins; new flows use this"
-#define ADMISSION_ONLY "counts when a connection is accepted; established flows stay"
 
 static void change_level(struct worker *w, struct flow *f, int level, struct qos_result *ret) {
     uint8_t *out = worker_scratch(w, SCRATCH_ENCODED, codec_bound(f->encode_id, 0));
@@ -60,20 +59,12 @@ static void apply_unit(struct worker *w, struct flow *f, const union setting_val
         *ret = (struct qos_result){ .outcome = QOS_DEFERRED, .reason = UNIT_FIXED };
 }
 
-static void apply_admission(struct worker *w, struct flow *f, const union setting_value *v, struct qos_result *ret) {
-    *ret = (struct qos_result){ .outcome = QOS_DEFERRED, .reason = ADMISSION_ONLY };
-}
-
 /* Settings without a row here need nothing done: the flow reads them when it needs them. */
 static void (*const handlers[SETTING_MAX])(struct worker *, struct flow *, const union setting_value *,
                                            struct qos_result *) = {
     [SETTING_COMPRESSION] = apply_compression,
     [SETTING_COMPRESSION_UNIT] = apply_unit,
     [SETTING_DECOMPRESSION] = apply_decompression,
-    [SETTING_MAX_CONNECTIONS] = apply_admission,
-    [SETTING_MAX_CONNECTIONS_PER_SOURCE] = apply_admission,
-    [SETTING_ALLOW] = apply_admission,
-    [SETTING_DENY] = apply_admission,
 };
 
 void stream_apply(struct worker *w, struct flow *f, enum setting_id id, const struct settings *set,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Relayed TCP flows, shared by the files of the engine: relay.c (life, events, timers), setup.c (the beginning), connect.c (finding and reaching an
- * upstream), greeting.c (PROXY headers of clients), ways.c (bytes from one leg to the other), broken.c (a leg that
- * failed). All on the worker that owns the flow.
+ * Relayed TCP flows, shared by the files of the engine: relay.c (life, events, timers), setup.c (the beginning), connect.c
+ * (finding and reaching an upstream), greeting.c (PROXY headers of clients), ways.c (bytes from one leg to the other),
+ * broken.c (a leg that failed). All on the worker that owns the flow.
  */
 #pragma once
 
@@ -42,7 +42,7 @@ void relay_arm_timer(struct worker *w, struct flow *f);
 
 /* The engine's open(). A flow that no upstream takes has been accepted all the same, and ends. */
 int relay_setup_open(struct worker *w, struct flow *f) _must_check_;
-/* Asks again whether an upstream that was crowded takes the flow. May end it. */
+/* Connects to the next upstream, or asks again one that was crowded. Ends the flow if none is left. */
 void relay_connect_on(struct worker *w, struct flow *f);
 /* connect_timeout is over: the next upstream, or the end of the flow. */
 void relay_setup_expired(struct worker *w, struct flow *f);

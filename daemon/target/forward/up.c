@@ -242,7 +242,9 @@ static void turn(struct endpoint_source *s, uint32_t events) {
 
     if (!datagram_has_turn(s, events))
         return;
-    b = datagram_batch_take(s);
+    if (!sessions_of(s))
+        s->own = sessions_new();
+    b = sessions_of(s) ? datagram_batch_take(s) : NULL;
     if (!b) {
         datagram_rest(s);
         return;
@@ -263,8 +265,7 @@ static void turn(struct endpoint_source *s, uint32_t events) {
 static void start(struct endpoint_source *s) {
     datagram_begin(s);
     s->own = sessions_new();
-    /* Without memory for the table nothing is read: the next reload tries again. */
-    if (!s->own)
+    if (!s->own) /* nothing is read until there is some */
         event_log(EVENT_INTERNAL_ERROR, EVENT_NO_FIELDS, "no memory for the sessions of %s", s->endpoint->text);
 }
 

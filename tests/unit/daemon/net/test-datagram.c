@@ -12,18 +12,33 @@ static struct live live;
 
 /* ---- sends that fail ---- */
 
+#define TRIES 16
+
 static _Atomic int send_errors[24]; /* of the next calls, 0 ends the list */
 static _Atomic bool send_never;     /* ENOBUFS until further notice */
+static _Atomic int flood;           /* so many sends meet an ICMP error for another reply; negative: all */
+static struct sockaddr_in closed;   /* where nobody is */
 static _Atomic unsigned n_failed;
 
 int __real_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags);
 int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags);
+
+/* Some of them are real: the kernel limits how many it sends. */
+static int next_of_flood(int fd) {
+    if (flood > 0)
+        flood--;
+    if (n_failed % TRIES == TRIES - 1)
+        (void) !sendto(fd, "", 0, 0, (struct sockaddr *) &closed, sizeof(closed));
+    return ECONNREFUSED;
+}
 
 int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags) {
     int error = send_errors[0];
 
     if (send_never)
         error = ENOBUFS;
+    else if (flood != 0)
+        error = next_of_flood(fd);
     else
         for (unsigned i = 0; i + 1 < ARRAY_SIZE(send_errors); i++)
             send_errors[i] = send_errors[i + 1];
@@ -34,10 +49,21 @@ int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags) {
     return -1;
 }
 
+static void find_closed_port(void) {
+    socklen_t size = sizeof(closed);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    closed = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    assert_return_code(bind(fd, (struct sockaddr *) &closed, sizeof(closed)), errno);
+    assert_return_code(getsockname(fd, (struct sockaddr *) &closed, &size), errno);
+    close(fd);
+}
+
 static int setup(void **state) {
     for (unsigned i = 0; i < ARRAY_SIZE(send_errors); i++)
         send_errors[i] = 0;
     send_never = false;
+    flood = 0;
     n_failed = 0;
     live_begin(&live, 2);
     return 0;
@@ -229,8 +255,6 @@ static void test_replies_wait_for_room(void **state) {
     close(fd);
 }
 
-#define TRIES 16
-
 static void test_a_reply_that_cannot_be_sent_does_not_hold_up_others(void **state) {
     int fd;
 
@@ -243,6 +267,36 @@ static void test_a_reply_that_cannot_be_sent_does_not_hold_up_others(void **stat
     send_numbers(fd, 0, 10);
     expect_numbers(fd, 0, 10);
     assert_int_equal(live_counter(&live, "a", STAT_TX_DROPPED), 1);
+    close(fd);
+}
+
+static void test_a_reply_outlives_a_flood_of_errors(void **state) {
+    int fd;
+
+    apply("echo", "127.0.0.1", "");
+    find_closed_port();
+    fd = live_datagram(&live, "a");
+    flood = 20 * TRIES;
+    live_send(fd, "x", 1);
+    live_expect_text(fd, "x");
+    assert_int_equal(n_failed, 20 * TRIES);
+    assert_int_equal(live_counter(&live, "a", STAT_TX_DROPPED), 0);
+    close(fd);
+}
+
+static void test_a_reply_does_not_wait_for_the_end_of_a_flood(void **state) {
+    int fd;
+
+    apply("echo", "127.0.0.1", "");
+    find_closed_port();
+    fd = live_datagram(&live, "a");
+    flood = -1;
+    live_send(fd, "lost", 4);
+    LIVE_UNTIL(&live, live_counter(&live, "a", STAT_TX_DROPPED) == 1);
+    assert_int_equal(n_failed, 32 * TRIES);
+    flood = 0;
+    send_numbers(fd, 0, 10);
+    expect_numbers(fd, 0, 10);
     close(fd);
 }
 
@@ -381,6 +435,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_datagram_that_inflates_too_far, setup, teardown),
         cmocka_unit_test_setup_teardown(test_replies_wait_for_room, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_reply_that_cannot_be_sent_does_not_hold_up_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_reply_outlives_a_flood_of_errors, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_reply_does_not_wait_for_the_end_of_a_flood, setup, teardown),
         cmocka_unit_test_setup_teardown(test_while_replies_wait_nothing_is_read, setup, teardown),
         cmocka_unit_test_setup_teardown(test_replies_that_wait_are_counted_when_the_listener_goes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_the_kernel_drops_is_counted, setup, teardown),
