@@ -4,7 +4,8 @@
  * Configuration parser, protocol, `sockqctl set`, `help settings`, completion and man page are made from it; how a
  * setting reaches a socket is in the qos room, keyed by id. Pure data and functions, any thread.
  *
- * To add a setting: one id here, one row in setting.c, one handler in daemon/qos/. A new type: setting-type.h.
+ * To add a setting: one id here, one row in setting.c, one handler in daemon/qos/, or for one of the daemon itself the masks
+ * of what has no use for it (struct engine). A new type: setting-type.h.
  */
 #pragma once
 

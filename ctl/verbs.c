@@ -29,7 +29,7 @@ static const struct verb verbs[] = {
       "The answer says for each setting\n"
       "  applied         taken; EFFECTIVE is what the kernel says it is now\n"
       "  new flows only  holds for flows that come; a line below says why\n"
-      "  not applicable  there is no such thing on these sockets\n"
+      "  not applicable  there is no such thing on these sockets, or no use for it here\n"
       "  failed          refused by the kernel; a line below says why and what to try\n"
       "The value \"inherit\" leaves what the kernel or the socket unit gave. Changes last\n"
       "until the daemon restarts.",

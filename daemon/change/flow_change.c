@@ -75,19 +75,36 @@ static bool is_daemon_setting(enum setting_id id) {
     return setting_by_id(id)->carriers == CARRIER_DAEMON;
 }
 
+/* Asked when a flow begins, and not again. */
+#define ADMISSION_KEYS                                                                                                 \
+    (SETTING_BIT(SETTING_MAX_CONNECTIONS) | SETTING_BIT(SETTING_MAX_CONNECTIONS_PER_SOURCE) |                          \
+     SETTING_BIT(SETTING_ALLOW) | SETTING_BIT(SETTING_DENY))
+
+static void apply_daemon_setting(struct worker *w, struct flow *f, enum setting_id id, const struct settings *set,
+                                 struct qos_result *ret) {
+    const struct engine *engine = engine_of(f);
+
+    rate_change(w, f, id, set);
+    if (engine->unused & SETTING_BIT(id))
+        *ret = (struct qos_result){ .outcome = QOS_NOT_APPLICABLE };
+    else if (ADMISSION_KEYS & SETTING_BIT(id))
+        *ret = (struct qos_result){ .outcome = QOS_DEFERRED,
+                                    .reason = "counts when a flow begins; established flows stay" };
+    else
+        engine->apply(w, f, id, set, ret);
+}
+
 /* Returns the keys that the flow keeps as they were. */
 static uint64_t apply_daemon_settings(struct worker *w, struct flow *f, const struct settings *set, uint64_t keys,
                                       struct counting *c) {
     uint64_t kept = 0;
 
     for (enum setting_id id = 0; id < SETTING_MAX; id++) {
-        struct qos_result result = { .outcome = QOS_NOT_APPLICABLE };
+        struct qos_result result;
 
         if (!(keys & SETTING_BIT(id)) || !is_daemon_setting(id))
             continue;
-        rate_change(w, f, id, set);
-        if (!(engine_of(f)->unused & SETTING_BIT(id)))
-            engine_of(f)->apply(w, f, id, set, &result);
+        apply_daemon_setting(w, f, id, set, &result);
         if (result.outcome == QOS_DEFERRED)
             kept |= SETTING_BIT(id);
         if (c)

@@ -242,7 +242,7 @@ OF_PAYLOADS = {"compression_unit": "payload", "payload_limit": "9K", "frame_time
 
 
 @pytest.mark.parametrize("kind, target, settings", [
-    ("udp4", "echo", OF_TCP | OF_PAYLOADS | RELAY_ONLY | {"session_timeout": "9s"}),
+    ("udp4", "echo", OF_TCP | OF_PAYLOADS | RELAY_ONLY | {"session_timeout": "9s", "decompression_max_ratio": "9"}),
     ("tcp4", "echo", RELAY_ONLY | {"session_timeout": "9s"}),
     ("tcp4", "forward", OF_PAYLOADS | {"session_timeout": "9s"}),
     ("udp4", "forward",
@@ -259,6 +259,19 @@ def test_not_applicable(serve, closing, kind, target, settings):
     keys = daemon.set(settings=settings)["keys"]
     assert {key["setting"].removeprefix("upstream.") for key in keys} == set(settings)
     assert {key["setting"]: key["outcome"] for key in keys if key["outcome"] != "not_applicable"} == {}
+
+
+@pytest.mark.parametrize("kind, target", [("tcp4", "echo"), ("tcp4", "forward"), ("udp4", "forward")])
+def test_admission_is_for_flows_that_come(serve, closing, kind, target):
+    upstream = closing(open_socket(kind))
+    daemon = serve(kind, target=target, **({"upstream": [text_of(upstream)]} if target == "forward" else {}))
+    client = closing(connect(daemon.address) if kind == "tcp4" else udp_client(daemon.address))
+    client.send(b"x")
+    daemon.wait_counters(rx_bytes=1)
+    settings = {"max_connections": "7", "max_connections_per_source": "7", "allow": "127.0.0.0/8", "deny": "10.0.0.0/8"}
+    keys = daemon.set(settings=settings)["keys"]
+    assert {key["setting"]: (key["outcome"], key["deferred"]) for key in keys} == dict.fromkeys(settings, ("deferred", 1))
+    assert "established flows stay" in keys[0]["reason"]
 
 
 def test_change_is_logged_with_old_new_scope_result_and_who(pair):
