@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 PATIENCE = 30  # seconds for anything to start or end
+SETTLE = 5
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -95,6 +96,12 @@ class Process:
     def cpu_seconds(self):
         """User and system time of the family, those included that have ended and been waited for. Of the living not from
         /proc/PID/stat, whose ticks lose what many children use."""
+        def tasks(pid):
+            try:
+                return [f"/proc/{pid}/task/{task}" for task in os.listdir(f"/proc/{pid}/task")]
+            except (FileNotFoundError, ProcessLookupError):
+                return []
+
         def one(task):
             try:
                 return int(Path(task, "schedstat").read_text().split()[0])
@@ -107,8 +114,17 @@ class Process:
             except (FileNotFoundError, ProcessLookupError):
                 return 0
         family = self.family()
-        living = sum(one(task) for pid in family for task in Path("/proc").glob(f"{pid}/task/*"))
+        living = sum(one(task) for pid in family for task in tasks(pid))
         return living / 1e9 + sum(map(ended, family)) / TICKS
+
+    def settle(self):
+        """Until it works no more, for some seconds at most: hundreds of children that end would be at the next one's cost."""
+        end = time.monotonic() + SETTLE
+        while time.monotonic() < end:
+            before = self.family(), self.cpu_seconds()
+            time.sleep(0.05)
+            if self.family() == before[0] and abs(self.cpu_seconds() - before[1]) < 0.002:
+                return
 
     def pss_bytes(self):
         """Its own memory: pages that others map as well count in part."""

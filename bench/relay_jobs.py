@@ -185,6 +185,8 @@ def _wrk(run, relay, connections):
             raise Failed(f"wrk ended with status {done.returncode}\n{done.stderr}".strip())
         return json.loads(done.stdout.rstrip().rpartition("\n")[2])
     result, seconds = used(relay, work)
+    if relay.process:
+        relay.process.settle()
     if result["errors"] or not result["payloads"]:
         raise Failed(f"{result['errors']} requests failed, {result['payloads']} did not")
     return {"rate": result["payloads"] / result["seconds"], "cpu": seconds and seconds * 1e6 / result["payloads"],

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: MIT
 """What jobs share: turns of servers within a round, a load generator against a server, a server that is skipped."""
 import random
-import time
 from dataclasses import dataclass
 
 import servers
-from processes import Failed, Load, cpus, until
+from processes import Failed, Load, cpus
 
 
 @dataclass
@@ -26,7 +25,7 @@ class Run:
 
 
 def in_turn(rows, number):
-    """In an order of this round's own: nobody is always the first, and nobody always follows the same one."""
+    """In an order of this round's own, so that nobody always follows the same one."""
     live = [row for row in rows if not row.skipped]
     return random.Random(number).sample(live, len(live))
 
@@ -38,15 +37,6 @@ def skip(row, reason):
     row.skipped, row.samples, row.wanted = " ".join([first, *said]), {}, None
 
 
-def settle(process):
-    """Until it works no more: what a load leaves behind, hundreds of children that end, would be at the next one's cost."""
-    def rests():
-        before = process.cpu_seconds()
-        time.sleep(0.05)
-        return process.cpu_seconds() - before < 0.002
-    until(rests, f"{process.name} comes to rest")
-
-
 def used(server, work):
     """(What `work` returns, seconds of CPU that the server used meanwhile; None where there is no server)."""
     if not server.process:
@@ -55,7 +45,6 @@ def used(server, work):
     result = work()
     seconds = server.process.cpu_seconds() - before
     server.process.check()
-    settle(server.process)
     return result, seconds
 
 
@@ -63,6 +52,8 @@ def exchange(run, server, name, **options):
     """One run of a load generator against a server: (its result, the server's CPU us a payload)."""
     with run.load(name, port=server.port, **options) as load:
         result, seconds = used(server, load.run)
+    if server.process:
+        server.process.settle()
     if not result["payloads"]:
         raise Failed(f"{type(server).__name__.lower()} answered nothing")
     return result, seconds and seconds * 1e6 / result["payloads"]
