@@ -64,8 +64,8 @@ def whole(one, other, size, rng, slowly=None):
 
 
 def at_once(one, other, size, rng):
-    sizes = []
-    back = threading.Thread(target=lambda: sizes.append(whole(other, one, size, random.Random(rng.random()))))
+    sizes, rng_back = [], random.Random(rng.random())
+    back = threading.Thread(target=lambda: sizes.append(whole(other, one, size, rng_back)))
     back.start()
     sizes.append(whole(one, other, size, rng))
     back.join()
@@ -105,16 +105,16 @@ def test_ten_gigabytes(relay):
     def run(seed):
         rng = random.Random(seed)
         while passed.total() < 10 * GIGABYTE and not faults:
-            with lock:
-                pair = made.pair()
-            one, other = rng.sample(pair, 2)
             way = rng.choice(WAYS)
             try:
-                passed[way.__name__] += way(one, other, rng.randint(1, 128 * MEGABYTE), rng)
+                with lock:
+                    pair = made.pair()
+                with pair.client, pair.server:
+                    size = way(*rng.sample(pair, 2), rng.randint(1, 128 * MEGABYTE), rng)
+                with lock:
+                    passed[way.__name__] += size
             except Exception as error:  # of whatever kind: said by the main thread
                 faults.append((seed, way.__name__, error))
-            finally:
-                one.close(), other.close()
 
     runners = [threading.Thread(target=run, args=(seed,)) for seed in range(4)]
     for runner in runners:

@@ -103,7 +103,7 @@ def test_broken_input_ends_the_flow_by_a_reset(relay, data, ends, reason, arrive
     """What came before it has arrived."""
     made = relay("tcp4", decompression="off", client_leg={"decompression": "zlib"})
     pair = made.pair()
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(OSError):
         pair.client.sendall(data)
         if ends:
             pair.client.shutdown(socket.SHUT_WR)
@@ -123,7 +123,7 @@ def test_bomb(relay):
     bomb = b"".join(coder.compress(bytes(MEGABYTE)) for _ in range(64)) + coder.flush()
     with contextlib.closing(Bystander(made.daemon)) as bystander:
         pair = made.pair()
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):
             pair.client.sendall(bomb)
         size = 0
         with pytest.raises(ConnectionResetError):
@@ -143,7 +143,7 @@ def test_bomb_of_many_members(relay, leg):
     sender, receiver = (client, server) if leg == "client" else (server, client)
     member = gzip.compress(bytes(1_000_000), 9)
     reader = Reader(receiver)
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(OSError):
         sender.sendall(100 * member)
         sender.shutdown(socket.SHUT_WR)
     reader.join()

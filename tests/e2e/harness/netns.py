@@ -111,7 +111,7 @@ class Link(_Namespaces):
 
     def divide(self, end, rate, classes):
         """What leaves an end shares this rate by mark: {class: (guaranteed rate, DSCP, bytes that wait)}, the first one first. Each
-        may have all of it; other marks are of the last class. tc-htb(8)."""
+        may have all of it; other marks, and IPv6, are of the last class. tc-htb(8)."""
         def tc(*words):
             _run("tc", "-n", self.names[end], *words[:2], "dev", "sockq0", *words[2:])
 
