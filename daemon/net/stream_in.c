@@ -111,7 +111,7 @@ static int deframe(struct worker *w, struct flow *f, const uint8_t *data, size_t
     if (r < 0)
         return r;
     f->plain_pending = r == 1 && f->blocked;
-    if (f->plain_pending)
+    if (f->plain_pending && d.size > 0)
         r = keep_plain(w, f, &d, d.size);
     return MIN(r, 0);
 }
