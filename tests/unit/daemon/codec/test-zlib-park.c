@@ -115,7 +115,7 @@ static void park_at_random(enum coding id, size_t part_max, size_t out_max) {
 
 static void test_random(void **state) {
     for (size_t f = 0; f < ARRAY_SIZE(formats); f++)
-        for (int i = 0; i < 20; i++) {
+        for (int i = 0; i < 8; i++) {
             park_at_random(formats[f], 1 + random_below(200), 1 + random_below(10));
             park_at_random(formats[f], 1 + random_below(5000), 1 + random_below(100));
             park_at_random(formats[f], 40000, 50000);
