@@ -57,12 +57,18 @@ class Admin:
         """Writes the drop-in of the configuration as it was described so far."""
         self.write(_CONFIG, render(self._tree))
 
+    def _reload_units(self):
+        """If there is anything to read."""
+        if any(path.is_relative_to(_UNITS) for path in self._files):
+            systemctl("daemon-reload")
+
     def sockets(self):
         """Everything is in force, the sockets listen, and no daemon runs."""
         self.configure()
-        systemctl("daemon-reload")
+        self._reload_units()
         systemctl("stop", SERVICE)
-        for unit in (*SOCKETS, *self._sockets):
+        systemctl("start", *SOCKETS)
+        for unit in self._sockets:
             systemctl("start", unit)
 
     def start(self):
@@ -76,7 +82,7 @@ class Admin:
         systemctl("stop", SERVICE)
         for path in self._files:
             path.unlink(missing_ok=True)
-        systemctl("daemon-reload")
+        self._reload_units()
         systemctl("reset-failed")
         # systemd closes what it stops in the background.
         eventually(lambda: not must("ss", "--no-header", "--listening", "--tcp", "--udp", "sport >= :7000 and sport < :7100"),

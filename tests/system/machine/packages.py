@@ -27,7 +27,7 @@ def next_version(folder, change=lambda tree: None):
         if name == "sockq":
             change(tree)
         made.append(folder / f"{name}.deb")
-        must("dpkg-deb", "--root-owner-group", "--build", tree, made[-1])
+        must("dpkg-deb", "-Znone", "--root-owner-group", "--build", tree, made[-1])
     return made
 
 

@@ -2,6 +2,7 @@
 """Restarts and crashes: nobody is refused, nothing is lost, no runtime change outlives the run."""
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -162,6 +163,7 @@ def test_many_restarts_under_traffic(admin, journal):
                     (served if client.recv(64) == b"Received" else cut).append(1)
                 except OSError as error:
                     cut.append(error)
+            time.sleep(0.002)  # a few hundred a second of each leave the machine time to restart
 
     clients = [threading.Thread(target=traffic) for _ in range(4)]
     for client in clients:
