@@ -239,7 +239,9 @@ def test_half_close_timeout(relay):
     assert pair.server.recv(1) == b""
     assert pair.client.recv(1) == b""
     made.daemon.wait_counters(timeouts=1)
-    exchange(open_.client, open_.server, 1000)
+    for one, other in ((open_.client, open_.server), (open_.server, open_.client)):
+        one.sendall(b"still here")
+        assert read_exactly(other, 10) == b"still here"
 
 
 def test_connect_timeout(make_daemon, relay, link, closing):

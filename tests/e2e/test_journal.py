@@ -113,6 +113,7 @@ def test_repeated_errors_are_rate_limited_and_say_how_many(serve_to_journal, jou
     with udp_client(daemon.address) as client:
         for _ in range(count):
             client.send(b"not compressed")
+        daemon.wait_counters(decode_errors=count)
     daemon.stop()
     told = [e for e in journal.entries() if e.get("MESSAGE_ID") == KINDS["DECODE_FAILED"].encode()]
     assert 1 <= len(told) < 50
