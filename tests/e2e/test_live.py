@@ -6,6 +6,8 @@ import socket
 
 import pytest
 
+from harness.hold import threads
+from harness.refuse import refused
 from harness.relay import text_of
 from harness.sockets import address_of, connect, open_socket, read_exactly, receive_marked, udp_client
 from harness.varlink import VarlinkError
@@ -204,6 +206,22 @@ def test_failure_on_a_socket_undoes_everything(pair):
     assert set(dscp_by_peer(daemon).values()) == {"CS1"}
     assert daemon.value("dscp") == ("CS1", "profile")
     assert daemon.listening[0].getsockopt(socket.IPPROTO_IP, socket.IP_TOS) == 8 << 2
+
+
+def test_what_cannot_be_undone_is_told(serve, closing):
+    """The kernel refuses a change of the second flow, and to put the first one back."""
+    daemon = serve("tcp4", target="echo", profile={"dscp": "CS1"}, daemon={"workers": 1})
+    clients = [closing(connect(daemon.address)) for _ in range(2)]
+    for client in clients:
+        talk(client)
+    worker, = threads(daemon.process.pid, "worker-")
+    with refused(worker, "setsockopt", "EPERM", after=1):
+        done = daemon.ctl("set", "orders", "dscp=EF")
+    assert (done.status, "could not be undone on 1 socket" in done.err) == (4, True)
+    assert sorted(dscp_by_peer(daemon).values()) == ["CS1", "EF"], "sockqctl flows shows them"
+    assert daemon.value("dscp") == ("CS1", "profile")
+    assert daemon.ctl("set", "orders", "dscp=CS1").status == 0
+    assert set(dscp_by_peer(daemon).values()) == {"CS1"}
 
 
 def test_each_key_has_its_own_result(pair):
