@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Marks that the daemon receives, and what the kernel dropped."""
-import os
-import signal
-
 import pytest
 
+from harness.datagrams import stopped
 from harness.sockets import address_of, connect, read_exactly, set_tos, udp_client
 from harness.waiting import eventually
 
@@ -58,12 +56,9 @@ def test_datagrams_that_the_kernel_dropped_are_counted(serve):
     """A small receive buffer and a daemon that is stopped for a moment."""
     daemon = serve("udp4", target="discard", profile={"receive_buffer": "4K"})
     with udp_client(daemon.address) as client:
-        os.kill(daemon.process.pid, signal.SIGSTOP)
-        try:
+        with stopped(daemon):
             for _ in range(500):
                 client.send(b"x" * 1000)
-        finally:
-            os.kill(daemon.process.pid, signal.SIGCONT)
 
         def told():
             client.send(b"x")  # the count comes with the next datagram

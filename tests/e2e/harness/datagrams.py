@@ -7,8 +7,9 @@ import socket
 import struct
 from collections import namedtuple
 
+from .hold import is_stopped
 from .sockets import IPV6_TCLASS, udp_client
-from .waiting import DEADLINE
+from .waiting import DEADLINE, eventually
 
 SOL_UDP = 17
 UDP_SEGMENT = 103
@@ -28,6 +29,7 @@ def stopped(daemon):
     """What is sent meanwhile waits in the daemon's sockets, and is received at once afterwards."""
     daemon.signal(signal.SIGSTOP)
     try:
+        eventually(lambda: is_stopped(daemon.process.pid), "every thread to stop")
         yield
     finally:
         daemon.signal(signal.SIGCONT)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Holds one thread of a process still, as ptrace(2) can; SIGSTOP would stop all of them."""
+"""Threads of a process that are held still: one alone, as ptrace(2) can, or all, by SIGSTOP."""
 import contextlib
 import ctypes
 import os
@@ -18,6 +18,11 @@ def threads(pid, prefix):
     """Ids of the threads whose names begin so."""
     return [int(task.name) for task in sorted(Path(f"/proc/{pid}/task").iterdir())
             if (task / "comm").read_text().startswith(prefix)]
+
+
+def is_stopped(pid):
+    """All threads of it, as SIGSTOP brings about a moment later."""
+    return all("\nState:\tT" in (task / "status").read_text() for task in Path(f"/proc/{pid}/task").iterdir())
 
 
 def _ptrace(request, tid):
