@@ -4,7 +4,8 @@
 build    a machine with the compiler, not booted, after the packages were made
 package  a booted machine that knows nothing of sockq; the packages are in /out
 broken   a booted machine with sockq and bad.conf among its drop-ins from the first moment on
-service  a booted machine with sockq; also what debian/tests runs
+service  a booted machine with sockq
+restart  another one, whose daemon comes and goes; debian/tests runs these two
 
 As root, and not on a machine that is used for anything else."""
 import contextlib

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+from machine.strict import nothing_is_filtered, strict  # noqa: F401
