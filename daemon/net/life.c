@@ -66,10 +66,11 @@ void life_end(struct worker *w, struct flow *f, enum life_end why, int error) {
 
     log_end(f, why, error);
     rate_release(f);
+    /* Whoever sees that it is closed sees what it has lost. */
+    stats_add(stats, STAT_LOST_BYTES, unacknowledged(f, why, failed) + engine_of(f)->release(w, f, failed));
     if (ends[why].counter != STAT_CLOSED)
         stats_add(stats, ends[why].counter, 1);
     stats_add(stats, STAT_CLOSED, 1);
-    stats_add(stats, STAT_LOST_BYTES, unacknowledged(f, why, failed) + engine_of(f)->release(w, f, failed));
 
     loop_forget(&f->client.source);
     wheel_disarm(&w->loop.wheel, &f->timer);
